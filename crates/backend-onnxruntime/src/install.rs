@@ -1,0 +1,201 @@
+//! Fetches the library: downloads the Python wheel that carries it, checks it, takes the library out.
+//!
+//! ```text
+//! pip download ─► wheel's hash is pinned here ─► entries' hashes are those of its RECORD ─► temporary folder ─► rename
+//! ```
+//!
+//! The wheel comes from where the user's own pip gets packages, and is not trusted for that: only wheels whose hash is
+//! in [`pins`] are unpacked, and nothing of them is executed. Owns no decision when to install; nothing is fetched
+//! unless this is called.
+
+mod pins;
+mod wheel;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::library;
+use pins::{PINS, Pin, Target};
+
+/// The version that [`install`] fetches.
+pub const VERSION: &str = "1.31.1";
+
+/// How much of pip's complaint an error repeats: its last lines say what is wrong.
+const PIP_LINES: usize = 6;
+
+/// Why the library could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// There is no wheel for this machine.
+    #[error("there is no prebuilt ONNX Runtime {VERSION} for {os} on {arch}; build it and name the library file")]
+    UnsupportedPlatform {
+        /// The operating system.
+        os: &'static str,
+        /// The processor.
+        arch: &'static str,
+    },
+    /// Python does not start.
+    #[error("`{python}` cannot be run: {reason}; name a Python 3 that has pip")]
+    Python {
+        /// The program.
+        python: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// pip did not download the wheel.
+    #[error("pip could not download onnxruntime {VERSION}:\n{output}")]
+    Pip {
+        /// The end of what it wrote.
+        output: String,
+    },
+    /// The file that came is not one that is known to be good.
+    #[error("{file} has SHA-256 {actual}, which is not that of a known release; it was not unpacked")]
+    UnknownWheel {
+        /// The wheel's file name.
+        file: String,
+        /// Its hash.
+        actual: String,
+    },
+    /// The wheel contradicts itself.
+    #[error("{file} is damaged: {reason}")]
+    DamagedWheel {
+        /// The wheel's file name.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be written or read.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was to be done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Installs the library into `<cache_dir>/onnxruntime/<version>/` and returns its path. Does nothing if it is there.
+///
+/// `python` is a Python 3 with pip; `progress` is told what is being done, a line at a time.
+///
+/// # Blocking
+/// Downloads 24 MB.
+///
+/// # Errors
+/// [`InstallError`]; the cache is then as it was before.
+pub fn install(
+    cache_dir: &Path,
+    python: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, InstallError> {
+    let target = Target::of_this_machine().ok_or(InstallError::UnsupportedPlatform {
+        os: std::env::consts::OS,
+        arch: std::env::consts::ARCH,
+    })?;
+    install_pinned(cache_dir, python, target, PINS, progress)
+}
+
+fn install_pinned(
+    cache_dir: &Path,
+    python: &Path,
+    target: Target,
+    pins: &[Pin],
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, InstallError> {
+    let home = cache_dir.join("onnxruntime");
+    let installed = home.join(VERSION);
+    if let Some(path) = library::library_in(&installed) {
+        progress(&format!("ONNX Runtime {VERSION} is installed already"));
+        return Ok(path);
+    }
+    fs::create_dir_all(&home).map_err(io_error(format!("cannot make the folder {}", home.display())))?;
+    // Beside its destination, so that it can be renamed into place; no version is named like it.
+    let work = tempfile::Builder::new()
+        .prefix(".installing-")
+        .tempdir_in(&home)
+        .map_err(io_error(format!("cannot make a folder in {}", home.display())))?;
+
+    progress(&format!("downloading onnxruntime {VERSION} with pip"));
+    let wheel = download(python, target, work.path())?;
+    progress(&format!("checking {}", file_name(&wheel)));
+    check_hash(&wheel, pins)?;
+    let unpacked = work.path().join("unpacked");
+    wheel::unpack(&wheel, &unpacked)?;
+    publish(&unpacked, &installed)?;
+    let path = library::library_in(&installed).ok_or_else(|| InstallError::DamagedWheel {
+        file: file_name(&wheel),
+        reason: "it has no libonnxruntime".to_owned(),
+    })?;
+    progress(&format!("installed {}", path.display()));
+    Ok(path)
+}
+
+/// Downloads the wheel for this Python, or, where there is none for it, the one for a Python that has one: the library
+/// in them is the same.
+fn download(python: &Path, target: Target, dir: &Path) -> Result<PathBuf, InstallError> {
+    let dir = dir.join("wheel");
+    match pip_download(python, &dir, &[]) {
+        Err(InstallError::Pip { output }) => {
+            let other = ["--python-version", "3.12", "--platform", target.pip_platform()];
+            pip_download(python, &dir, &other).map_err(|error| match error {
+                InstallError::Pip { .. } => InstallError::Pip { output },
+                other => other,
+            })
+        }
+        result => result,
+    }
+}
+
+fn pip_download(python: &Path, dir: &Path, options: &[&str]) -> Result<PathBuf, InstallError> {
+    let output = Command::new(python)
+        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
+        .args(options)
+        .arg("-d")
+        .arg(dir)
+        .arg(format!("onnxruntime=={VERSION}"))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| InstallError::Python { python: python.display().to_string(), reason: error.to_string() })?;
+    let failed = || {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = complaint.lines().filter(|line| !line.trim().is_empty()).collect();
+        InstallError::Pip { output: lines[lines.len().saturating_sub(PIP_LINES)..].join("\n") }
+    };
+    if !output.status.success() {
+        return Err(failed());
+    }
+    let files = fs::read_dir(dir).map_err(io_error("cannot read what pip downloaded".to_owned()))?;
+    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
+    files.flatten().map(|entry| entry.path()).find(is_wheel).ok_or_else(failed)
+}
+
+fn check_hash(wheel: &Path, pins: &[Pin]) -> Result<(), InstallError> {
+    let mut file = fs::File::open(wheel).map_err(io_error(format!("cannot open {}", file_name(wheel))))?;
+    let actual = wheel::sha256(&mut file).map_err(io_error(format!("cannot read {}", file_name(wheel))))?;
+    let actual: String = actual.iter().map(|byte| format!("{byte:02x}")).collect();
+    match pins.iter().any(|pin| pin.sha256 == actual) {
+        true => Ok(()),
+        false => Err(InstallError::UnknownWheel { file: file_name(wheel), actual }),
+    }
+}
+
+/// Moves the finished folder into place; whoever is first wins.
+fn publish(unpacked: &Path, installed: &Path) -> Result<(), InstallError> {
+    match fs::rename(unpacked, installed) {
+        Err(_) if library::library_in(installed).is_some() => Ok(()),
+        result => result.map_err(io_error(format!("cannot make the folder {}", installed.display()))),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+fn io_error(what: String) -> impl FnOnce(io::Error) -> InstallError {
+    move |source| InstallError::Io { what, source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Finds the shared library.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::ffi::Library;
+use crate::{Config, INSTALL_COMMAND};
+
+/// An open library and where it was.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) library: Arc<Library>,
+    pub(crate) path: PathBuf,
+}
+
+/// Opens the configured library, else the newest one in the cache; an error is a note for the user.
+pub(crate) fn open(config: &Config) -> Result<Opened, String> {
+    let path = match (&config.library, &config.cache_dir) {
+        (Some(path), _) => path.clone(),
+        (None, Some(cache_dir)) => newest(cache_dir).ok_or_else(|| format!("not installed; {INSTALL_COMMAND}"))?,
+        (None, None) => return Err(format!("not installed; {INSTALL_COMMAND}")),
+    };
+    match Library::open(&path) {
+        Ok(library) => Ok(Opened { library: Arc::new(library), path }),
+        Err(error) => Err(format!("{}: {error}; {INSTALL_COMMAND}", path.display())),
+    }
+}
+
+/// Returns the library of the newest version in a cache folder.
+pub(crate) fn newest(cache_dir: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(cache_dir.join("onnxruntime")).ok()?.flatten();
+    let mut found: Vec<_> = versions
+        .filter_map(|entry| {
+            let version = parse_version(&entry.file_name().to_string_lossy())?;
+            Some((version, library_in(&entry.path())?))
+        })
+        .collect();
+    found.sort();
+    found.pop().map(|(_, path)| path)
+}
+
+/// Returns the library in a folder.
+pub(crate) fn library_in(dir: &Path) -> Option<PathBuf> {
+    let mut libraries: Vec<_> = fs::read_dir(dir)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| is_library(&name.to_string_lossy())))
+        .collect();
+    libraries.sort();
+    libraries.pop()
+}
+
+/// Tells whether a file is the library by its name: `libonnxruntime.so.1.31.1`, `libonnxruntime.1.31.1.dylib`. Its
+/// companions (`libonnxruntime_providers_shared.so`) are not.
+pub(crate) fn is_library(name: &str) -> bool {
+    let is_dylib = name.starts_with("libonnxruntime.") && Path::new(name).extension().is_some_and(|ext| ext == "dylib");
+    name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.") || is_dylib
+}
+
+/// Versions are compared number by number: 1.9 is before 1.31. Folders of other names are not versions.
+fn parse_version(name: &str) -> Option<Vec<u64>> {
+    name.split('.').map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_found_by_number() {
+        let cache = tempfile::TempDir::new().expect("a temporary folder");
+        assert_eq!(newest(cache.path()), None);
+        for version in ["1.9.0", "1.31.1", "1.31.0", ".tmp-1.99.0", "notes"] {
+            let dir = cache.path().join("onnxruntime").join(version);
+            fs::create_dir_all(&dir).expect("folders can be made");
+            fs::write(dir.join(format!("libonnxruntime.so.{version}")), b"").expect("files can be written");
+            fs::write(dir.join("libonnxruntime_providers_shared.so"), b"").expect("files can be written");
+        }
+        fs::create_dir_all(cache.path().join("onnxruntime/2.0.0")).expect("an empty folder is no version");
+        let expected = cache.path().join("onnxruntime/1.31.1/libonnxruntime.so.1.31.1");
+        assert_eq!(newest(cache.path()), Some(expected));
+    }
+
+    #[test]
+    fn a_library_that_does_not_open_is_a_note_with_the_remedy() {
+        let dir = tempfile::TempDir::new().expect("a temporary folder");
+        let path = dir.path().join("libonnxruntime.so");
+        fs::write(&path, b"not a library").expect("files can be written");
+        for config in [
+            Config { library: Some(path), cache_dir: None },
+            Config { library: None, cache_dir: Some(dir.path().to_path_buf()) },
+            Config::default(),
+        ] {
+            let note = open(&config).expect_err("there is none");
+            assert!(note.ends_with(INSTALL_COMMAND), "{note}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The contract between the server and an inference engine.
+//!
+//! ```text
+//! Backend ─load(files, config)─► Model (shared, weights once) ─instance()─► Instance (one thread's own)
+//! ```
+//!
+//! Everything here is synchronous: an engine blocks the thread that calls it, and that thread belongs to the caller.
+//! Owns what a model declares ([`Signature`]), where its files are ([`ModelFiles`]), how it is to be run
+//! ([`ModelConfig`]), which engine is chosen and why ([`Registry`]), and reading the declarations out of an ONNX file
+//! without an engine ([`onnx`]). No engine is in this crate's tree.
+
+mod config;
+mod error;
+mod files;
+pub mod onnx;
+mod registry;
+mod signature;
+
+use salver_tensor::Tensor;
+
+pub use config::ModelConfig;
+pub use error::BackendError;
+pub use files::{ModelFiles, ModelFormat};
+pub use registry::{Choice, EngineStatus, Registry};
+pub use signature::{DEFAULT_SIGNATURE, Signature, Signatures};
+
+/// An inference engine.
+pub trait Backend: Send + Sync {
+    /// Returns the engine's name in files, flags and messages: `rten`, `onnxruntime`.
+    fn platform(&self) -> &'static str;
+
+    /// Tells whether the engine can be used on this machine, and which build of it.
+    fn status(&self) -> EngineStatus;
+
+    /// Tells cheaply whether this engine can run a model: format, declared dtypes, operators.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] with what is missing and what to do about it;
+    /// [`BackendError::InvalidModel`] if the files cannot be read as what they claim to be.
+    fn supports(&self, files: &ModelFiles) -> Result<(), BackendError>;
+
+    /// Loads a model; its weights are held once, however many instances are made of it.
+    ///
+    /// # Blocking
+    /// Reads the whole model: seconds for large ones.
+    ///
+    /// # Errors
+    /// As [`Backend::supports`]; [`BackendError::Engine`] if the engine itself refuses.
+    fn load(&self, files: &ModelFiles, config: &ModelConfig) -> Result<Box<dyn Model>, BackendError>;
+}
+
+/// A loaded model.
+pub trait Model: Send + Sync {
+    /// Returns what the model can be asked for.
+    fn signatures(&self) -> &Signatures;
+
+    /// Makes what one thread needs to run the model; shares the weights.
+    ///
+    /// # Errors
+    /// [`BackendError::Engine`] if the engine has no room for another.
+    fn instance(&self) -> Result<Box<dyn Instance>, BackendError>;
+}
+
+/// One thread's own means of running a model.
+pub trait Instance: Send {
+    /// Runs the model once and returns the requested outputs in the order asked for.
+    ///
+    /// # Shapes
+    /// Those of the caller: a declared extent does not bind, only the dtype does, unless the engine insists.
+    ///
+    /// # Errors
+    /// [`BackendError::InvalidInput`] if the values are at fault, else [`BackendError::Engine`]. The error is `Clone`
+    /// because it goes to every request of a batch.
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &Requested<'_>) -> Result<Outputs, BackendError>;
+}
+
+/// What an instance is run on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The signature that the request named.
+    pub signature: &'a Signature,
+    /// One tensor for each of [`Signature::inputs`], in that order, of the declared dtypes.
+    pub tensors: &'a [Tensor],
+}
+
+/// Which of a signature's outputs are wanted: indices into [`Signature::outputs`].
+#[derive(Clone, Copy, Debug)]
+pub struct Requested<'a>(pub &'a [usize]);
+
+/// Results in the order of [`Requested`], of the dtypes that the signature declares.
+pub type Outputs = Vec<Tensor>;

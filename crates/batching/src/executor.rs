@@ -1,0 +1,51 @@
+//! Where a batch goes: instance threads of a local engine, or remote servers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use salver_backend::Signature;
+use salver_tensor::Tensor;
+use tokio::time::Instant;
+
+use crate::ExecuteError;
+
+/// A future behind a pointer, so that executors of different kinds are one type.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One run of a model: what it is run on and what is wanted of it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The signature that the request named.
+    pub signature: Arc<Signature>,
+    /// One tensor for each of the signature's inputs, in that order, of the declared dtypes.
+    pub inputs: Vec<Tensor>,
+    /// Which outputs are wanted: indices into the signature's outputs, in the order of the answer.
+    pub requested: Vec<usize>,
+    /// When the answer is of no use any more.
+    pub deadline: Option<Instant>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// The requested outputs, in the order asked for.
+    pub outputs: Vec<Tensor>,
+    /// How long the batch waited for an instance.
+    pub queue: Duration,
+    /// How long the engine took.
+    pub run: Duration,
+}
+
+/// Runs batches.
+pub trait Executor: Send + Sync {
+    /// Runs one batch.
+    ///
+    /// # Errors
+    /// [`ExecuteError::QueueFull`] at once; [`ExecuteError::DeadlineExceeded`] at the deadline, whatever the engine is
+    /// doing; [`ExecuteError::Backend`] with what the engine said; [`ExecuteError::Stopped`] during shutdown.
+    ///
+    /// # Cancel safety
+    /// Dropping the future takes the batch out of the queue; a run that has begun goes on and its result is dropped.
+    fn execute(&self, batch: Batch) -> BoxFuture<'_, Result<Executed, ExecuteError>>;
+}

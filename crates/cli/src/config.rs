@@ -1,0 +1,362 @@
+//! What was typed and set means this: a pure function of arguments, environment and machine.
+//!
+//! ```text
+//! ServeArgs + Env + Machine ─► ServeConfig | every Mistake
+//! ```
+
+mod settings;
+pub(crate) mod value;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use salver_server::{Listen, ServerConfig};
+use salver_telemetry::logging::LogConfig;
+
+use crate::args::ServeArgs;
+use crate::machine::Machine;
+
+#[cfg(test)]
+pub(crate) use settings::variable_of;
+pub(crate) use settings::{Env, Mistake, Settings};
+
+const GRPC_PORT: u16 = 8500;
+const REST_PORT: u16 = 8501;
+const DEFAULT_MODEL_NAME: &str = "default";
+
+/// More threads than this bring little to reading sockets, but each costs memory.
+const MAX_DEFAULT_THREADS: usize = 4;
+
+/// What TensorFlow Serving inflates at most.
+const MAX_INFLATED_BYTES: u64 = 100 << 20;
+
+/// Where the models are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ModelsAt {
+    /// One model or a folder of models.
+    Dir(PathBuf),
+    /// One model's version folders, under a name of its own.
+    BasePath { name: String, path: PathBuf },
+}
+
+/// How failed loads are treated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoadConfig {
+    pub(crate) num_load_threads: NonZeroUsize,
+    pub(crate) max_num_load_retries: u32,
+    pub(crate) load_retry_interval: Duration,
+}
+
+/// Where engines that are not built in are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EngineConfig {
+    /// Where installed engines are; `None` if there is no home folder either.
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// ONNX Runtime's shared library, if it was named.
+    pub(crate) onnxruntime_library: Option<PathBuf>,
+    /// The Python whose pip fetches engines.
+    pub(crate) python: PathBuf,
+}
+
+/// Everything that `salver serve` needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServeConfig {
+    pub(crate) models: ModelsAt,
+    pub(crate) server: ServerConfig,
+    pub(crate) load: LoadConfig,
+    /// `None` looks once.
+    pub(crate) poll_interval: Option<Duration>,
+    pub(crate) engine: Option<String>,
+    pub(crate) engines: EngineConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) num_io_threads: NonZeroUsize,
+}
+
+/// Finds out what the arguments of `salver serve` mean.
+///
+/// # Errors
+/// Every mistake there is.
+pub(crate) fn serve(
+    args: &ServeArgs,
+    env: &Env,
+    machine: &Machine,
+) -> Result<ServeConfig, Vec<Mistake>> {
+    let mut settings = Settings::new(env);
+    let models = models_at(args, &mut settings);
+    let is_tf_style = matches!(models, Some(ModelsAt::BasePath { .. }));
+    let server = server(args, is_tf_style, machine, &mut settings);
+    let load = load(args, machine, &mut settings);
+    let poll = args.file_system_poll_wait_seconds.as_deref();
+    let poll_interval = settings
+        .get("file_system_poll_wait_seconds", poll, value::poll_interval)
+        .unwrap_or(Some(Duration::from_secs(1)));
+    let engine = settings.get("engine", args.engine.as_deref(), value::text);
+    let log = log(args, &mut settings);
+    let num_io_threads = settings
+        .get("io-threads", args.io_threads.as_deref(), value::count)
+        .unwrap_or(machine.num_cores.min(default_threads()));
+    let engines = engines(env);
+    match models {
+        Some(models) if settings.mistakes.is_empty() => Ok(ServeConfig {
+            models,
+            server,
+            load,
+            poll_interval,
+            engine,
+            engines,
+            log,
+            num_io_threads,
+        }),
+        _ => Err(settings.mistakes),
+    }
+}
+
+/// Tells whether a failed start has TensorFlow Serving's exit code.
+pub(crate) fn is_tf_style(args: &ServeArgs, env: &Env) -> bool {
+    args.model_base_path.is_some()
+        || (args.dir.is_none()
+            && Settings::new(env)
+                .variable("SALVER_MODEL_BASE_PATH")
+                .is_some())
+}
+
+/// Finds out where engines are from the environment alone.
+pub(crate) fn engines(env: &Env) -> EngineConfig {
+    let settings = Settings::new(env);
+    let path = |name| settings.variable(name).map(PathBuf::from);
+    let cache_dir = path("SALVER_CACHE_DIR")
+        .or_else(|| path("XDG_CACHE_HOME").map(|dir| dir.join("salver")))
+        .or_else(|| path("HOME").map(|dir| dir.join(".cache/salver")));
+    EngineConfig {
+        cache_dir,
+        onnxruntime_library: path("SALVER_ONNXRUNTIME_LIB"),
+        python: path("SALVER_PYTHON").unwrap_or_else(|| PathBuf::from("python3")),
+    }
+}
+
+fn models_at(args: &ServeArgs, settings: &mut Settings<'_>) -> Option<ModelsAt> {
+    let name = settings.get("model_name", args.model_name.as_deref(), model_name);
+    let variable = |name| settings.variable(name).map(PathBuf::from);
+    let typed_path = args.model_base_path.as_ref().map(PathBuf::from);
+    let (dir, base_path) = match (&args.dir, typed_path) {
+        (Some(dir), _) => (Some(dir.clone()), None),
+        (None, Some(path)) => (None, Some(path)),
+        (None, None) => match variable("SALVER_MODEL_BASE_PATH") {
+            Some(path) => (None, Some(path)),
+            None => (variable("SALVER_MODELS"), None),
+        },
+    };
+    if let Some(path) = base_path {
+        let name = name.unwrap_or_else(|| DEFAULT_MODEL_NAME.to_owned());
+        return Some(ModelsAt::BasePath { name, path });
+    }
+    if name.is_some() && args.model_name.is_some() {
+        settings.mistakes.push(Mistake {
+            setting: "--model_name".to_owned(),
+            message: "it names the model at --model_base_path, which is not given; models in a folder are named by \
+                      their folders or files"
+                .to_owned(),
+            is_typed: true,
+        });
+    }
+    if dir.is_none() {
+        settings.mistakes.push(Mistake {
+            setting: "DIR".to_owned(),
+            message: "there is nothing to serve; name a folder (`salver serve models`), or give --model_base_path"
+                .to_owned(),
+            is_typed: true,
+        });
+    }
+    dir.map(ModelsAt::Dir)
+}
+
+fn model_name(text: &str) -> Result<String, value::Expected> {
+    match text.is_empty() || text.contains(['/', ':']) {
+        true => Err("a name without / and :, which REST addresses could not hold".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn server(
+    args: &ServeArgs,
+    is_tf_style: bool,
+    machine: &Machine,
+    settings: &mut Settings<'_>,
+) -> ServerConfig {
+    let seconds = Duration::from_secs;
+    let rest_default = if is_tf_style {
+        Listen::Off
+    } else {
+        Listen::Port(REST_PORT)
+    };
+    let mut get = Getter { settings };
+    let host = get.settings.get("host", args.host.as_deref(), value::host);
+    let single = get.listen("single_port", args.single_port.as_ref(), Listen::Off);
+    let (mut grpc, mut rest) = (Listen::Off, Listen::Off);
+    if single == Listen::Off {
+        grpc = get.listen("port", args.port.as_ref(), Listen::Port(GRPC_PORT));
+        rest = get.listen("rest_api_port", args.rest_api_port.as_ref(), rest_default);
+    }
+    let age = get.duration(
+        "grpc_max_connection_age",
+        args.grpc_max_connection_age.as_ref(),
+        Duration::ZERO,
+    );
+    let config = ServerConfig {
+        host: host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        grpc,
+        rest,
+        single,
+        admin: get.listen("admin_port", args.admin_port.as_ref(), Listen::Off),
+        max_inflight_bytes: get.bytes(
+            "max_inflight_bytes",
+            args.max_inflight_bytes.as_ref(),
+            machine.memory_bytes / 2,
+        ),
+        max_inflated_bytes: get.bytes(
+            "max_inflated_bytes",
+            args.max_inflated_bytes.as_ref(),
+            MAX_INFLATED_BYTES,
+        ),
+        header_timeout: get.duration("header-timeout", args.header_timeout.as_ref(), seconds(10)),
+        body_timeout: get.duration("body-timeout", args.body_timeout.as_ref(), seconds(30)),
+        rest_timeout: get.millis(
+            "rest_api_timeout_in_ms",
+            args.rest_api_timeout_in_ms.as_ref(),
+            seconds(30),
+        ),
+        max_connection_age: Some(age).filter(|age| !age.is_zero()),
+        max_connections: get.count("max_connections", args.max_connections.as_ref(), 10_000),
+        access_log: get.switch("access-log", args.access_log.as_ref()),
+        drain_delay: get.duration("drain-delay", args.drain_delay.as_ref(), Duration::ZERO),
+        drain_timeout: get.duration("drain-timeout", args.drain_timeout.as_ref(), seconds(25)),
+    };
+    check_ports(&config, settings);
+    config
+}
+
+fn check_ports(config: &ServerConfig, settings: &mut Settings<'_>) {
+    let mut mistake = |setting: &str, message: String| {
+        settings.mistakes.push(Mistake {
+            setting: setting.to_owned(),
+            message,
+            is_typed: true,
+        });
+    };
+    let ports = [
+        ("--port", config.grpc),
+        ("--rest_api_port", config.rest),
+        ("--single_port", config.single),
+        ("--admin_port", config.admin),
+    ];
+    if ports
+        .iter()
+        .take(3)
+        .all(|(_, listen)| *listen == Listen::Off)
+    {
+        mistake(
+            "--port",
+            "gRPC and REST are both off; give --port, --rest_api_port or --single_port".to_owned(),
+        );
+    }
+    for (idx, (flag, listen)) in ports.iter().enumerate() {
+        let Listen::Port(port) = listen else { continue };
+        if let Some((other, _)) = ports.iter().take(idx).find(|(_, other)| other == listen) {
+            let remedy = "for gRPC and REST on one port give --single_port";
+            mistake(
+                flag,
+                format!("port {port} is that of {other}; choose another ({remedy})"),
+            );
+        }
+    }
+}
+
+fn load(args: &ServeArgs, machine: &Machine, settings: &mut Settings<'_>) -> LoadConfig {
+    let threads = settings.get(
+        "num_load_threads",
+        args.num_load_threads.as_deref(),
+        value::whole::<usize>,
+    );
+    let retries = settings.get(
+        "max_num_load_retries",
+        args.max_num_load_retries.as_deref(),
+        value::whole::<u32>,
+    );
+    let interval = settings.get(
+        "load_retry_interval_micros",
+        args.load_retry_interval_micros.as_deref(),
+        value::retry_interval,
+    );
+    LoadConfig {
+        num_load_threads: threads
+            .and_then(NonZeroUsize::new)
+            .unwrap_or_else(|| machine.num_cores.min(default_threads())),
+        max_num_load_retries: retries.unwrap_or(5),
+        load_retry_interval: interval.unwrap_or(Duration::from_secs(60)),
+    }
+}
+
+fn log(args: &ServeArgs, settings: &mut Settings<'_>) -> LogConfig {
+    let defaults = LogConfig::default();
+    LogConfig {
+        format: settings
+            .get("log-format", args.log_format.as_deref(), value::log_format)
+            .unwrap_or(defaults.format),
+        level: settings
+            .get("log-level", args.log_level.as_deref(), value::text)
+            .unwrap_or(defaults.level),
+    }
+}
+
+fn default_threads() -> NonZeroUsize {
+    NonZeroUsize::new(MAX_DEFAULT_THREADS).expect("the constant is not 0")
+}
+
+/// Settings of one kind with their defaults, one line each.
+struct Getter<'s, 'a> {
+    settings: &'s mut Settings<'a>,
+}
+
+impl Getter<'_, '_> {
+    fn listen(&mut self, flag: &str, typed: Option<&String>, default: Listen) -> Listen {
+        self.settings
+            .get(flag, typed.map(String::as_str), value::listen)
+            .unwrap_or(default)
+    }
+
+    fn duration(&mut self, flag: &str, typed: Option<&String>, default: Duration) -> Duration {
+        self.settings
+            .get(flag, typed.map(String::as_str), value::duration)
+            .unwrap_or(default)
+    }
+
+    fn millis(&mut self, flag: &str, typed: Option<&String>, default: Duration) -> Duration {
+        let millis = self
+            .settings
+            .get(flag, typed.map(String::as_str), value::whole::<u64>);
+        millis.map_or(default, Duration::from_millis)
+    }
+
+    fn bytes(&mut self, flag: &str, typed: Option<&String>, default: u64) -> u64 {
+        self.settings
+            .get(flag, typed.map(String::as_str), value::bytes)
+            .unwrap_or(default)
+    }
+
+    fn count(&mut self, flag: &str, typed: Option<&String>, default: usize) -> usize {
+        self.settings
+            .get(flag, typed.map(String::as_str), value::count)
+            .map_or(default, NonZeroUsize::get)
+    }
+
+    fn switch(&mut self, flag: &str, typed: Option<&String>) -> bool {
+        self.settings
+            .get(flag, typed.map(String::as_str), value::switch)
+            .unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

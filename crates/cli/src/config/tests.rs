@@ -1,0 +1,236 @@
+use clap::Parser;
+use salver_telemetry::logging::LogFormat;
+
+use super::*;
+use crate::args::{Cli, Command};
+
+const MACHINE: Machine = Machine {
+    num_cores: NonZeroUsize::new(2).unwrap(),
+    memory_bytes: 1 << 30,
+};
+
+fn resolve(line: &str, env: &[(&str, &str)]) -> Result<ServeConfig, Vec<Mistake>> {
+    let words = ["salver", "serve"]
+        .into_iter()
+        .chain(line.split_whitespace());
+    let Command::Serve(args) = Cli::try_parse_from(words)
+        .expect("a line that parses")
+        .command
+    else {
+        unreachable!("the command is serve")
+    };
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    serve(&args, &env, &MACHINE)
+}
+
+fn config(line: &str) -> ServeConfig {
+    resolve(line, &[]).unwrap_or_else(|mistakes| panic!("{line}: {mistakes:?}"))
+}
+
+fn settings_at_fault(line: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let mistakes = resolve(line, env).expect_err(line);
+    mistakes
+        .into_iter()
+        .map(|mistake| mistake.setting)
+        .collect()
+}
+
+#[test]
+fn a_folder_is_served_with_both_apis_and_safe_limits() {
+    let config = config("models");
+    assert_eq!(config.models, ModelsAt::Dir("models".into()));
+    assert_eq!(
+        (config.server.grpc, config.server.rest),
+        (Listen::Port(8500), Listen::Port(8501))
+    );
+    assert_eq!(
+        (config.server.single, config.server.admin),
+        (Listen::Off, Listen::Off)
+    );
+    assert_eq!(config.server.host.to_string(), "0.0.0.0");
+    assert_eq!(config.server.max_inflight_bytes, 512 << 20);
+    assert_eq!(config.server.max_inflated_bytes, 100 << 20);
+    assert_eq!(config.server.max_connection_age, None);
+    assert_eq!(config.server.drain_timeout, Duration::from_secs(25));
+    assert_eq!(config.poll_interval, Some(Duration::from_secs(1)));
+    assert_eq!(config.load.max_num_load_retries, 5);
+    assert_eq!(config.load.load_retry_interval, Duration::from_secs(60));
+    assert_eq!(config.load.num_load_threads.get(), 2);
+    assert_eq!(config.num_io_threads.get(), 2);
+    assert_eq!(config.log, LogConfig::default());
+    assert!(!config.server.access_log);
+}
+
+#[test]
+fn a_base_path_is_served_as_tensorflow_model_server_would() {
+    let config = config("--port=8500 --model_base_path=/models/half --model_name=half");
+    assert_eq!(
+        config.models,
+        ModelsAt::BasePath {
+            name: "half".to_owned(),
+            path: "/models/half".into()
+        }
+    );
+    assert_eq!(
+        (config.server.grpc, config.server.rest),
+        (Listen::Port(8500), Listen::Off)
+    );
+    let unnamed = self::config("--model_base_path /models/half --rest_api_port 8501");
+    assert_eq!(
+        unnamed.models,
+        ModelsAt::BasePath {
+            name: "default".to_owned(),
+            path: "/models/half".into()
+        }
+    );
+    assert_eq!(unnamed.server.rest, Listen::Port(8501));
+}
+
+#[test]
+fn flags_take_a_value_after_a_space_or_an_equals_sign_and_the_last_one_wins() {
+    let rows = [
+        "models --port 9000",
+        "models --port=9000",
+        "models --port=1 --port 9000",
+        "--port 1 models --port=9000",
+    ];
+    for line in rows {
+        assert_eq!(config(line).server.grpc, Listen::Port(9000), "{line}");
+    }
+    assert!(config("models --access-log").server.access_log);
+    assert!(
+        !config("models --access-log --access-log=false")
+            .server
+            .access_log
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+    let env = [
+        ("SALVER_PORT", "9000"),
+        ("SALVER_MODELS", "elsewhere"),
+        ("SALVER_LOG_FORMAT", "json"),
+    ];
+    let from_env = resolve("", &env).expect("a whole configuration");
+    assert_eq!(from_env.models, ModelsAt::Dir("elsewhere".into()));
+    assert_eq!(from_env.server.grpc, Listen::Port(9000));
+    assert_eq!(from_env.log.format, LogFormat::Json);
+    let typed =
+        resolve("models --port auto --log-format=text", &env).expect("a whole configuration");
+    assert_eq!(typed.models, ModelsAt::Dir("models".into()));
+    assert_eq!(typed.server.grpc, Listen::Auto);
+    assert_eq!(typed.log.format, LogFormat::Text);
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_named_salver_are_not_ours() {
+    let env = [
+        ("SALVER_PORT", "tcp://10.96.0.12:8500"),
+        ("SALVER_SERVICE_HOST", "10.96.0.12"),
+    ];
+    assert_eq!(
+        resolve("models", &env).expect("no mistake").server.grpc,
+        Listen::Port(8500)
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let line =
+        "--port http --rest_api_port 70000 --header-timeout soon --model_name a/b --io-threads 0";
+    let at_fault = settings_at_fault(line, &[("SALVER_MAX_INFLIGHT_BYTES", "lots")]);
+    let expected = [
+        "--model_name",
+        "DIR",
+        "--port",
+        "--rest_api_port",
+        "SALVER_MAX_INFLIGHT_BYTES",
+        "--header-timeout",
+        "--io-threads",
+    ];
+    assert_eq!(at_fault, expected);
+}
+
+#[test]
+fn ports_must_differ_and_one_api_must_be_on() {
+    let rows = [
+        ("models --port 8501", "--rest_api_port"),
+        ("models --admin_port 8500", "--admin_port"),
+        ("models --single_port 80 --admin_port 80", "--admin_port"),
+        ("models --port 0 --rest_api_port 0", "--port"),
+    ];
+    for (line, setting) in rows {
+        assert_eq!(settings_at_fault(line, &[]), [setting], "{line}");
+    }
+    let automatic = config("models --port auto --rest_api_port auto --admin_port auto");
+    assert_eq!(automatic.server.admin, Listen::Auto);
+}
+
+#[test]
+fn a_single_port_replaces_the_other_two() {
+    let config = config("models --single_port 8080");
+    assert_eq!(
+        (config.server.grpc, config.server.rest),
+        (Listen::Off, Listen::Off)
+    );
+    assert_eq!(config.server.single, Listen::Port(8080));
+}
+
+#[test]
+fn mistakes_say_what_was_wanted_and_what_was_got() {
+    let mistakes = resolve("models --host nowhere", &[]).expect_err("a wrong host");
+    let expected = "--host: expected an IP address of this machine, such as 0.0.0.0, 127.0.0.1 or ::, got `nowhere`";
+    assert_eq!(mistakes[0].to_string(), expected);
+}
+
+#[test]
+fn engines_are_found_by_variable_then_cache_then_home() {
+    type Variables = [(&'static str, &'static str)];
+    let rows: [(&Variables, Option<&str>); 4] = [
+        (
+            &[
+                ("SALVER_CACHE_DIR", "/c"),
+                ("XDG_CACHE_HOME", "/x"),
+                ("HOME", "/h"),
+            ],
+            Some("/c"),
+        ),
+        (
+            &[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")],
+            Some("/x/salver"),
+        ),
+        (&[("HOME", "/h")], Some("/h/.cache/salver")),
+        (&[], None),
+    ];
+    for (env, cache_dir) in rows {
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(
+            engines(&env).cache_dir,
+            cache_dir.map(PathBuf::from),
+            "{env:?}"
+        );
+    }
+}
+
+#[test]
+fn the_start_of_a_base_path_fails_as_tensorflow_model_server_would() {
+    let env = Env::from([("SALVER_MODEL_BASE_PATH".to_owned(), "/m".to_owned())]);
+    let with_dir = ServeArgs {
+        dir: Some("models".into()),
+        ..ServeArgs::default()
+    };
+    let with_base_path = ServeArgs {
+        model_base_path: Some("/m".to_owned()),
+        ..ServeArgs::default()
+    };
+    assert!(is_tf_style(&with_base_path, &Env::new()));
+    assert!(is_tf_style(&ServeArgs::default(), &env));
+    assert!(!is_tf_style(&with_dir, &env));
+}

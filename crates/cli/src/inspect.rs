@@ -1,0 +1,336 @@
+//! `salver inspect`: what a model takes and gives, and which engine would run it.
+
+use std::path::{Path, PathBuf};
+
+use salver_backend::onnx::{self, OnnxHeader};
+use salver_backend::{BackendError, ModelFiles, ModelFormat, Registry, Signature};
+use salver_repository::{ModelEntry, discover, versions};
+use salver_tensor::{Dim, TensorSpec};
+use serde_json::{Value, json};
+
+use crate::args::InspectArgs;
+use crate::config::{self, Env, Settings, value};
+use crate::exit::{Exit, Failure};
+use crate::{engine, output};
+
+/// What there is to say about one model.
+#[derive(Debug)]
+struct Report {
+    name: String,
+    version: i64,
+    files: ModelFiles,
+    num_bytes: u64,
+    declared: Result<Declared, String>,
+    engine: Result<(&'static str, String), String>,
+}
+
+/// What the model file declares.
+#[derive(Debug)]
+struct Declared {
+    signature: Signature,
+    opsets: Vec<(String, i64)>,
+    producer: String,
+    operators: Vec<String>,
+}
+
+/// Prints what is known about each model at a path.
+pub(crate) fn run(args: &InspectArgs, env: &Env) -> Result<Exit, Failure> {
+    let discovery = discover(&args.path);
+    let registry = engine::registry(&config::engines(env));
+    let asked_for = Settings::new(env).get("engine", args.engine.as_deref(), value::text);
+    let mut failure = Failure {
+        exit: Exit::Failed,
+        messages: Vec::new(),
+    };
+    failure
+        .messages
+        .extend(discovery.problems.iter().map(ToString::to_string));
+    let mut reports = Vec::new();
+    for entry in &discovery.entries {
+        match report(entry, asked_for.as_deref(), &registry) {
+            Ok(report) => reports.push(report),
+            Err(reason) => failure.messages.push(reason),
+        }
+    }
+    if reports.is_empty() && failure.messages.is_empty() {
+        failure
+            .messages
+            .push(format!("{}: there is no model", args.path.display()));
+    }
+    let text = match args.json {
+        true => format!(
+            "{:#}",
+            Value::from_iter(reports.iter().map(Report::to_json))
+        ),
+        false => reports
+            .iter()
+            .map(Report::to_text)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    if args.json || !reports.is_empty() {
+        output::result(text.trim_end());
+    }
+    let is_good =
+        failure.messages.is_empty() && reports.iter().all(|report| report.declared.is_ok());
+    if is_good {
+        Ok(Exit::Done)
+    } else {
+        Err(failure)
+    }
+}
+
+/// Looks at the latest version of a model.
+fn report(
+    entry: &ModelEntry,
+    asked_for: Option<&str>,
+    registry: &Registry,
+) -> Result<Report, String> {
+    let path = entry.base.path().display();
+    let (version, files) = versions(&entry.base)
+        .map_err(|error| format!("{path}: {error}"))?
+        .pop()
+        .ok_or_else(|| format!("{path}: holds no version of a model"))?;
+    let engine = registry
+        .choose(&files, asked_for.or(entry.settings.engine.as_deref()))
+        .map(|choice| (choice.backend.platform(), choice.reason))
+        .map_err(|error: BackendError| error.to_string());
+    Ok(Report {
+        name: entry.name.to_string(),
+        version,
+        num_bytes: num_bytes(&files),
+        declared: declared(&files),
+        engine,
+        files,
+    })
+}
+
+fn declared(files: &ModelFiles) -> Result<Declared, String> {
+    if files.format != ModelFormat::Onnx {
+        return Err(format!(
+            "cannot be read yet: {} models are not supported by this build",
+            files.format.name()
+        ));
+    }
+    let header = onnx::read(&files.main).map_err(|error| error.to_string())?;
+    let signature = onnx::signature(&header).map_err(|error| error.to_string())?;
+    Ok(Declared {
+        signature,
+        opsets: opsets(&header),
+        producer: producer(&header),
+        operators: operators(&header),
+    })
+}
+
+fn opsets(header: &OnnxHeader) -> Vec<(String, i64)> {
+    header
+        .opset_imports
+        .iter()
+        .map(|import| (import.domain.clone(), import.version))
+        .collect()
+}
+
+fn producer(header: &OnnxHeader) -> String {
+    format!("{} {}", header.producer_name, header.producer_version)
+        .trim()
+        .to_owned()
+}
+
+fn operators(header: &OnnxHeader) -> Vec<String> {
+    header.operators.iter().map(ToString::to_string).collect()
+}
+
+/// Returns the size of the main file and of the weights beside it, as far as they can be seen.
+fn num_bytes(files: &ModelFiles) -> u64 {
+    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let external = match files.format {
+        ModelFormat::Onnx => onnx::read(&files.main)
+            .map(|header| header.external_files)
+            .unwrap_or_default(),
+        ModelFormat::SavedModel | ModelFormat::TfLite | ModelFormat::Python => Vec::new(),
+    };
+    let beside = external
+        .iter()
+        .map(|file| size(files.dir.join(Path::new(&file.location))));
+    size(files.main.clone()) + beside.sum::<u64>()
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let mut text = format!("{} version {}\n", self.name, self.version);
+        let mut line = |key: &str, value: &str| text.push_str(&format!("  {key:<10}{value}\n"));
+        line(
+            "file",
+            &format!(
+                "{} ({})",
+                self.files.main.display(),
+                size_text(self.num_bytes)
+            ),
+        );
+        match &self.declared {
+            Ok(declared) => {
+                let opsets: Vec<String> = declared.opsets.iter().map(opset_text).collect();
+                line(
+                    "format",
+                    &format!("{}, {}", self.files.format.name(), opsets.join(", ")),
+                );
+                if !declared.producer.is_empty() {
+                    line("producer", &declared.producer);
+                }
+                line("operators", &declared.operators.join(" "));
+            }
+            Err(reason) => {
+                line("format", self.files.format.name());
+                line("error", reason);
+            }
+        }
+        match &self.engine {
+            Ok((platform, reason)) => line("engine", &format!("{platform} ({reason})")),
+            Err(reason) => line("engine", &format!("none: {reason}")),
+        }
+        if let Ok(declared) = &self.declared {
+            text.push_str(&signature_text(&declared.signature));
+        }
+        text
+    }
+
+    fn to_json(&self) -> Value {
+        let (signatures, error) = match &self.declared {
+            Ok(declared) => (signature_json(&declared.signature), Value::Null),
+            Err(reason) => (json!({}), Value::from(reason.as_str())),
+        };
+        let declared = self.declared.as_ref().ok();
+        let opsets =
+            declared.map(|declared| declared.opsets.iter().map(opset_json).collect::<Value>());
+        let (engine, reason) = match &self.engine {
+            Ok((platform, reason)) => (Value::from(*platform), reason),
+            Err(reason) => (Value::Null, reason),
+        };
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "file": self.files.main.display().to_string(),
+            "size_bytes": self.num_bytes,
+            "format": self.files.format.name(),
+            "opsets": opsets,
+            "producer": declared.map(|declared| declared.producer.as_str()),
+            "operators": declared.map(|declared| &declared.operators),
+            "engine": engine,
+            "engine_reason": reason,
+            "signatures": signatures,
+            "error": error,
+        })
+    }
+}
+
+/// Writes `opset 17`, or `ai.onnx.ml 3` for another set than ONNX's own.
+fn opset_text((domain, version): &(String, i64)) -> String {
+    let domain = if domain.is_empty() { "opset" } else { domain };
+    format!("{domain} {version}")
+}
+
+fn opset_json((domain, version): &(String, i64)) -> Value {
+    json!({ "domain": domain, "version": version })
+}
+
+fn signature_text(signature: &Signature) -> String {
+    let mut text = format!(
+        "\n  signature {} ({})\n",
+        signature.name, signature.method_name
+    );
+    let names = signature
+        .inputs
+        .iter()
+        .chain(&signature.outputs)
+        .map(|spec| spec.name.chars().count());
+    let width = names.max().unwrap_or(0);
+    for (role, specs) in [
+        ("inputs", &signature.inputs),
+        ("outputs", &signature.outputs),
+    ] {
+        text.push_str(&format!("    {role}\n"));
+        for spec in specs {
+            text.push_str(&format!(
+                "      {:<width$}  {spec}{}\n",
+                spec.name,
+                axes_text(spec)
+            ));
+        }
+    }
+    text
+}
+
+/// Writes the names that the model gives to its dynamic extents: ` (batch, sequence)`.
+fn axes_text(spec: &TensorSpec) -> String {
+    let dims = spec.dims.as_deref().unwrap_or_default();
+    let names: Vec<&str> = dims
+        .iter()
+        .filter_map(|dim| match dim {
+            Dim::Dynamic(Some(name)) => Some(&**name),
+            Dim::Dynamic(None) | Dim::Fixed(_) => None,
+        })
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("  -1: {}", names.join(", "))
+    }
+}
+
+fn signature_json(signature: &Signature) -> Value {
+    let specs = |specs: &[TensorSpec]| {
+        specs
+            .iter()
+            .map(|spec| {
+                let extent = |dim: &Dim| match dim {
+                    Dim::Fixed(extent) => json!(extent),
+                    Dim::Dynamic(Some(name)) => json!(&**name),
+                    Dim::Dynamic(None) => json!(-1),
+                };
+                let shape = spec
+                    .dims
+                    .as_ref()
+                    .map(|dims| dims.iter().map(extent).collect::<Value>());
+                json!({ "name": &*spec.name, "dtype": spec.dtype.name(), "shape": shape })
+            })
+            .collect::<Value>()
+    };
+    json!({
+        &*signature.name: {
+            "method_name": &*signature.method_name,
+            "inputs": specs(&signature.inputs),
+            "outputs": specs(&signature.outputs),
+        }
+    })
+}
+
+/// Writes a size in the unit that leaves one to three digits before the point.
+fn size_text(num_bytes: u64) -> String {
+    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+    match units
+        .into_iter()
+        .find(|(_, unit_bytes)| num_bytes >= *unit_bytes)
+    {
+        Some((unit, unit_bytes)) => format!("{:.1} {unit}", num_bytes as f64 / unit_bytes as f64),
+        None => format!("{num_bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        let rows = [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (150_259, "150.3 kB"),
+            (178_000_000, "178.0 MB"),
+            (2_500_000_000, "2.5 GB"),
+        ];
+        for (num_bytes, expected) in rows {
+            assert_eq!(size_text(num_bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The models of a serving process: found, watched, loaded, told of.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use salver_repository::{
+    FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings,
+    Problem, Root, SourceConfig, discover,
+};
+use salver_servable::{
+    AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
+};
+use salver_server::Reload;
+use salver_telemetry::{Metrics, VersionState};
+
+use crate::config::{ModelsAt, ServeConfig};
+use crate::exit::{Exit, Failure};
+use crate::progress::{Progress, Watch};
+use crate::reload::ModelList;
+use crate::{engine, output};
+
+/// The models, from their folders to their handles.
+pub(crate) struct Models {
+    pub(crate) manager: Manager<LoadedModel>,
+    pub(crate) metrics: Metrics,
+    /// Takes new lists of models; `None` if a folder says what there is.
+    pub(crate) reload: Option<Arc<dyn Reload>>,
+    source: SourceTask,
+    names: Vec<Arc<str>>,
+    watch: Arc<Watch>,
+}
+
+/// What is to be watched, and what is there now.
+struct Plan {
+    root: Root,
+    names: Vec<Arc<str>>,
+    problems: Vec<Problem>,
+}
+
+impl Models {
+    /// Starts to load what there is.
+    ///
+    /// # Errors
+    /// If there is nothing to load.
+    pub(crate) fn start(config: &ServeConfig) -> Result<Self, Failure> {
+        let plan = Plan::of(&config.models)?;
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let watch = Arc::new(Watch::default());
+        let (manager, aspired) = Manager::start(manager_config(config), listener(&metrics, &watch));
+        let labels_of = manager.clone();
+        let source = SourceConfig {
+            roots: vec![plan.root],
+            poll_interval: config.poll_interval,
+            on_labels: Some(Arc::new(move |name: &str, labels: &_| {
+                labels_of.set_labels(name, Clone::clone(labels))
+            })),
+        };
+        let factory = ModelLoaderFactory {
+            registry: engine::registry(&config.engines),
+            metrics: metrics.clone(),
+            defaults: ModelSettings {
+                engine: config.engine.clone(),
+                ..ModelSettings::default()
+            },
+        };
+        let source = FileSystemSource::new(source, factory);
+        let reload: Option<Arc<dyn Reload>> = match config.models {
+            ModelsAt::Dir(_) => None,
+            ModelsAt::BasePath { .. } => Some(Arc::new(ModelList::new(
+                source.roots_handle(),
+                manager.clone(),
+                plan.names.clone(),
+            ))),
+        };
+        // The source tells of these itself, in every look that finds them new.
+        drop(plan.problems);
+        let source = source.watch(aspired);
+        Ok(Self {
+            manager,
+            metrics,
+            reload,
+            source,
+            names: plan.names,
+            watch,
+        })
+    }
+
+    /// Waits until every model that was there at the start is loaded or has failed once.
+    ///
+    /// # Blocking
+    /// As long as the loads take.
+    pub(crate) fn first_load(&self) -> FirstLoad {
+        FirstLoad {
+            manager: self.manager.clone(),
+            names: self.names.clone(),
+            watch: Arc::clone(&self.watch),
+        }
+    }
+
+    /// Returns what keeps every model from being served, or nothing if one is.
+    pub(crate) fn obstacles(&self) -> Vec<String> {
+        let statuses = self.manager.statuses();
+        let all = || {
+            statuses
+                .iter()
+                .flat_map(|(name, versions)| versions.iter().map(move |status| (name, status)))
+        };
+        if all().any(|(_, status)| status.state == State::Available) {
+            return Vec::new();
+        }
+        let mut obstacles: Vec<String> = all()
+            .filter_map(|(name, status)| {
+                let error = status.error.as_ref()?;
+                Some(format!(
+                    "{name} version {}: {}",
+                    status.version, error.message
+                ))
+            })
+            .collect();
+        if obstacles.is_empty() {
+            obstacles.extend(
+                self.names
+                    .iter()
+                    .map(|name| format!("{name}: no version could be loaded")),
+            );
+        }
+        obstacles.push(
+            "no model could be loaded; `salver check` tells of every mistake in a folder"
+                .to_owned(),
+        );
+        obstacles
+    }
+
+    /// Stops watching and unloads everything; returns what was still in use at the deadline.
+    ///
+    /// # Blocking
+    /// Until the deadline at most.
+    pub(crate) fn stop(self, deadline: Instant) -> Vec<ServableId> {
+        self.source.stop();
+        self.manager.shutdown(deadline)
+    }
+}
+
+/// What waits for the first load, on a thread of its own.
+pub(crate) struct FirstLoad {
+    manager: Manager<LoadedModel>,
+    names: Vec<Arc<str>>,
+    watch: Arc<Watch>,
+}
+
+impl FirstLoad {
+    /// # Blocking
+    /// As long as the loads take.
+    pub(crate) fn wait(self) -> io::Result<()> {
+        let _progress = Progress::start(self.watch, output::is_terminal())?;
+        self.manager.wait_first_load(&self.names, None);
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn of(models: &ModelsAt) -> Result<Self, Failure> {
+        match models {
+            ModelsAt::Dir(dir) => Self::of_dir(dir),
+            ModelsAt::BasePath { name, path } => Self::of_base_path(name, path),
+        }
+    }
+
+    fn of_dir(dir: &Path) -> Result<Self, Failure> {
+        let discovery = discover(dir);
+        if discovery.entries.is_empty() {
+            let mut messages: Vec<String> =
+                discovery.problems.iter().map(Problem::to_string).collect();
+            if messages.is_empty() {
+                let dir = dir.display();
+                messages.push(format!(
+                    "{dir}: there is no model; wanted is {dir}/NAME/1/model.onnx or {dir}/NAME.onnx"
+                ));
+            }
+            return Err(Failure::all(Exit::Config, messages));
+        }
+        let names = discovery
+            .entries
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        Ok(Self {
+            root: Root::Discover(dir.to_path_buf()),
+            names,
+            problems: discovery.problems,
+        })
+    }
+
+    fn of_base_path(name: &str, path: &Path) -> Result<Self, Failure> {
+        if let Err(error) = std::fs::metadata(path) {
+            let message = format!(
+                "{}: cannot be read: {error}; check --model_base_path",
+                path.display()
+            );
+            return Err(Failure::new(Exit::Config, message));
+        }
+        let name: Arc<str> = name.into();
+        let entry = entry(&name, path, ModelSettings::default());
+        Ok(Self {
+            root: Root::Model(entry),
+            names: vec![name],
+            problems: Vec::new(),
+        })
+    }
+}
+
+/// Returns a model at a path that somebody named.
+pub(crate) fn entry(name: &Arc<str>, path: &Path, settings: ModelSettings) -> ModelEntry {
+    let base = match path.is_file() {
+        true => ModelBase::Flat(path.to_path_buf()),
+        false => ModelBase::VersionDirs(path.to_path_buf()),
+    };
+    ModelEntry {
+        name: Arc::clone(name),
+        base,
+        settings,
+    }
+}
+
+fn manager_config(config: &ServeConfig) -> ManagerConfig {
+    ManagerConfig {
+        num_load_threads: config.load.num_load_threads,
+        max_num_load_retries: config.load.max_num_load_retries,
+        load_retry_interval: config.load.load_retry_interval,
+        memory_limit_bytes: None,
+        policy: Box::new(AvailabilityPreserving),
+    }
+}
+
+/// Returns what sees every change of a version: the log, the metrics, the progress.
+fn listener(metrics: &Metrics, watch: &Arc<Watch>) -> Box<dyn Fn(&Event) + Send + Sync> {
+    let (metrics, watch) = (metrics.clone(), Arc::clone(watch));
+    Box::new(move |event| {
+        metrics.set_version_state(&event.id.name, event.id.version, counted_state(event));
+        watch.on_event(event, Instant::now());
+        log(event);
+    })
+}
+
+fn counted_state(event: &Event) -> Option<VersionState> {
+    match (event.state, &event.error) {
+        (State::Start, _) => Some(VersionState::Start),
+        (State::Loading, _) => Some(VersionState::Loading),
+        (State::Available, _) => Some(VersionState::Available),
+        (State::Unloading, _) => Some(VersionState::Unloading),
+        (State::End, Some(_)) => Some(VersionState::Failed),
+        (State::End, None) => None,
+    }
+}
+
+fn log(event: &Event) {
+    let (model, version, seconds) = (
+        &*event.id.name,
+        event.id.version,
+        event.elapsed.as_secs_f64(),
+    );
+    match (event.state, &event.error) {
+        (State::Start, Some(error)) => {
+            tracing::warn!(model, version, %error, "not ready to be loaded")
+        }
+        (State::Start, None) => tracing::debug!(model, version, "found"),
+        (State::Loading, Some(error)) => {
+            tracing::warn!(model, version, %error, "load failed, to be tried again")
+        }
+        (State::Loading, None) => tracing::info!(model, version, "loading"),
+        (State::Available, _) => tracing::debug!(model, version, seconds, "available"),
+        (State::Unloading, _) => tracing::info!(model, version, "unloading"),
+        (State::End, Some(error)) => tracing::error!(model, version, %error, "cannot be served"),
+        (State::End, None) => tracing::info!(model, version, seconds, "unloaded"),
+    }
+}

@@ -1,0 +1,163 @@
+//! `salver serve`: load, serve, drain.
+
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use salver_server::{Server, Services};
+use salver_telemetry::logging::{self, LogConfig, LogFormat};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use crate::args::ServeArgs;
+use crate::config::{self, Env, Mistake, ServeConfig};
+use crate::exit::{Exit, Failure};
+use crate::machine::Machine;
+use crate::models::Models;
+use crate::signals::{Signals, Stop};
+use crate::{output, startup};
+
+/// Time to unload after the requests in flight have been given theirs.
+const UNLOAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs the server until it is told to stop.
+pub(crate) fn run(args: &ServeArgs, env: &Env) -> Result<Exit, Failure> {
+    let is_tf_style = config::is_tf_style(args, env);
+    let outcome = resolve(args, env).and_then(|config| {
+        let is_log_json = is_log_json(&config.log);
+        serve(config).map_err(|failure| {
+            failure.report(is_log_json);
+            Failure {
+                messages: Vec::new(),
+                ..failure
+            }
+        })
+    });
+    outcome.map_err(|failure| match failure.exit {
+        Exit::Usage | Exit::Config if is_tf_style => Failure {
+            exit: Exit::TfStart,
+            ..failure
+        },
+        _ => failure,
+    })
+}
+
+/// Finds out what is to be done, and sets up the log.
+fn resolve(args: &ServeArgs, env: &Env) -> Result<ServeConfig, Failure> {
+    let config =
+        config::serve(args, env, &Machine::read()).map_err(|mistakes| misconfigured(&mistakes))?;
+    logging::init(&config.log).map_err(|error| Failure::new(Exit::Usage, error))?;
+    Ok(config)
+}
+
+fn misconfigured(mistakes: &[Mistake]) -> Failure {
+    let exit = match mistakes.iter().any(|mistake| mistake.is_typed) {
+        true => Exit::Usage,
+        false => Exit::Config,
+    };
+    let mut messages: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    messages.push("`salver serve --help` tells of every flag".to_owned());
+    Failure { exit, messages }
+}
+
+fn is_log_json(log: &LogConfig) -> bool {
+    match log.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !output::is_terminal(),
+    }
+}
+
+fn serve(config: ServeConfig) -> Result<Exit, Failure> {
+    let runtime = runtime(config.num_io_threads).context("cannot start threads for sockets")?;
+    let outcome = runtime.block_on(serve_until_stopped(config));
+    // A load that was told to give up may still be busy; the process ends without it.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn runtime(num_threads: NonZeroUsize) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(num_threads.get())
+        .thread_name("salver-io")
+        .enable_all()
+        .build()
+}
+
+async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
+    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        max_inflight_bytes = config.server.max_inflight_bytes,
+        io_threads = config.num_io_threads,
+        load_threads = config.load.num_load_threads,
+        "starting"
+    );
+    let models = Models::start(&config)?;
+    if let Some(stop) = load(&models, &mut signals).await? {
+        tracing::info!(signal = stop.name(), "stopped while loading");
+        return Ok(unload(models, &mut signals).await);
+    }
+    let obstacles = models.obstacles();
+    if !obstacles.is_empty() {
+        return Err(Failure::all(Exit::Config, obstacles));
+    }
+    let is_told = !is_log_json(&config.log);
+    let services = Services {
+        manager: models.manager.clone(),
+        metrics: models.metrics.clone(),
+        reload: models.reload.clone(),
+    };
+    let server =
+        Server::bind(config.server, services).map_err(|error| Failure::new(Exit::Config, error))?;
+    if is_told {
+        startup::announce(&models.manager, &server.addresses());
+    }
+    let num_cut = drain_when_stopped(server, &mut signals).await;
+    if num_cut > 0 {
+        tracing::warn!(connections = num_cut, "cut at the end of --drain-timeout");
+    }
+    Ok(unload(models, &mut signals).await)
+}
+
+/// Waits for the first load; returns the signal if one came before it ended.
+async fn load(models: &Models, signals: &mut Signals) -> Result<Option<Stop>, Failure> {
+    let first_load = models.first_load();
+    let waiting = spawn_blocking(move || first_load.wait());
+    tokio::select! {
+        waited = waiting => {
+            waited.context("the wait for the first load failed")?.context("cannot start the progress thread")?;
+            Ok(None)
+        }
+        stop = signals.next() => Ok(Some(stop)),
+    }
+}
+
+/// Serves until the first signal, then drains; returns how many connections were cut.
+async fn drain_when_stopped(server: Server, signals: &mut Signals) -> usize {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut run = pin!(server.run(async {
+        // Dropping the other end is the word.
+        drop(stopped.await);
+    }));
+    tokio::select! {
+        num_cut = &mut run => return num_cut,
+        signal = signals.next() => tracing::info!(signal = signal.name(), "shutting down"),
+    }
+    drop(stop);
+    signals.unless_insisted(run).await
+}
+
+/// Unloads everything, and names what would not go in time.
+async fn unload(models: Models, signals: &mut Signals) -> Exit {
+    let deadline = Instant::now() + UNLOAD_TIMEOUT;
+    let unloading = spawn_blocking(move || models.stop(deadline));
+    let stragglers = signals.unless_insisted(unloading).await.unwrap_or_default();
+    for id in stragglers {
+        tracing::warn!(model = %id.name, version = id.version, "still in use at the end");
+    }
+    tracing::info!("stopped");
+    Exit::Done
+}

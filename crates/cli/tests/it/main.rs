@@ -1,0 +1,5 @@
+//! Black-box tests: the real binary, on ports that the system chooses.
+
+mod commands;
+mod server;
+mod serving;

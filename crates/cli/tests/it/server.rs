@@ -1,0 +1,218 @@
+//! The binary as a child process, and what is needed to talk to it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test fails.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// More log lines than any test makes a server write.
+const MAX_LINES: usize = 10_000;
+
+/// How long to wait between two looks at a process that is about to end.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Returns the binary without the variables of whoever runs the tests, and without engines that may be installed.
+pub(crate) fn salver() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_salver"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SALVER_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("SALVER_CACHE_DIR", "/nonexistent");
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    salver().args(args).output().expect("the binary runs")
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder of models that goes away with the test.
+pub(crate) struct Models(TempDir);
+
+impl Models {
+    /// Makes an empty folder.
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder for the test"))
+    }
+
+    /// Makes a folder that holds half_plus_two.
+    pub(crate) fn half_plus_two() -> Self {
+        let models = Self::new();
+        models.write(
+            "half_plus_two/1/model.onnx",
+            &salver_testkit::models::half_plus_two(),
+        );
+        models
+    }
+
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a path in the folder")).expect("a folder");
+        std::fs::write(path, bytes).expect("a file");
+    }
+
+    pub(crate) fn join(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0.path().to_str().expect("a path in UTF-8")
+    }
+}
+
+/// A running server; killed if the test ends before it does.
+pub(crate) struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Server {
+    /// Starts a server; its log is whatever `args` say.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = salver()
+            .args([
+                "serve",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "auto",
+                "--rest_api_port",
+                "auto",
+            ])
+            .args(["--file_system_poll_wait_seconds", "0.05"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let (sender, lines) = mpsc::sync_channel(MAX_LINES);
+        thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            // An error is a test that has ended already.
+            lines
+                .take_while(|line| sender.send(line.clone()).is_ok())
+                .for_each(drop);
+        });
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits for a log line with a message, and returns it.
+    pub(crate) fn wait_for_message(&mut self, message: &str) -> Value {
+        let line = self.wait_for_line(|line| {
+            serde_json::from_str::<Value>(line).is_ok_and(|line| line["message"] == message)
+        });
+        serde_json::from_str(&line).expect("it was one a moment ago")
+    }
+
+    pub(crate) fn wait_for_line(&mut self, is_wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if is_wanted(&line) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("{error}; the server said:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Returns the lines that were waited through.
+    pub(crate) fn seen(&self) -> String {
+        self.seen.join("\n")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("sh runs");
+        assert!(status.success(), "{kill}");
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server does not end; it said:\n{}",
+                self.seen.join("\n")
+            );
+            thread::park_timeout(LOOK);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, which is what the tests wait for.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Returns an address that a `serving` line tells of.
+pub(crate) fn address(serving: &Value, api: &str) -> SocketAddr {
+    serving[api]
+        .as_str()
+        .expect(api)
+        .parse()
+        .expect("an address")
+}
+
+/// Posts a body and returns the status and the answer.
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> (u16, String) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the port is open");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a time-out is set");
+    stream
+        .write_all(format!("{head}{body}").as_bytes())
+        .expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status");
+    (status, body.to_owned())
+}

@@ -1,0 +1,35 @@
+//! Compiles the `.proto` files with `protox`, so that no `protoc` need be installed.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message as _;
+
+/// The files that nothing else imports; the rest follows from their imports.
+const ROOTS: [&str; 2] = [
+    "tensorflow_serving/apis/prediction_service.proto",
+    "tensorflow_serving/apis/model_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let mut files = protox::compile(ROOTS, ["proto"])?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .bytes(".")
+        .btree_map(".")
+        .emit_rerun_if_changed(false)
+        .compile_fds(files.clone())?;
+
+    // Comments help readers of the generated code, but not clients of reflection.
+    for file in &mut files.file {
+        file.source_code_info = None;
+    }
+    let out_dir = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    fs::write(
+        PathBuf::from(out_dir).join("descriptors.bin"),
+        files.encode_to_vec(),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! JSON bodies of TensorFlow Serving's REST predict call, in and out.
+//!
+//! Numbers go straight from the text of a request into a typed, 64-byte-aligned buffer; no document tree is ever
+//! built. Owns the two request forms (row: `instances`, columnar: `inputs`), the two answer forms (`predictions`,
+//! `outputs`) and the error form. Does not know HTTP, models or which code an error becomes.
+//!
+//! ```text
+//! body ─► one optimistic pass: members in order, tensors parsed on the way ─► PredictBody
+//!              │ anything at all is wrong
+//!              ▼
+//!         outline (checks all syntax) ─► signature_name ─► lookup ─► the value once more ─► PredictBody or the error
+//! ```
+//!
+//! The second way exists because the order in which errors win is fixed: bad syntax anywhere in the object, then the
+//! type of `signature_name`, then an unknown signature, then whatever is wrong with the values.
+//!
+//! Memory is proportional to the body; no function recurses on the nesting of a body.
+
+mod base64;
+mod columnar;
+mod error;
+mod excerpt;
+mod nested;
+mod number_text;
+mod numbers;
+mod outline;
+mod request;
+mod rounding;
+mod row;
+mod scanner;
+mod strings;
+mod values;
+mod writer;
+
+use salver_tensor::Tensor;
+
+pub use error::JsonError;
+pub use request::{check_predict, parse_predict};
+pub use writer::{encode_error, encode_predict};
+
+/// The highest rank that a tensor in a body may have, batch axis included.
+///
+/// TensorFlow's own bound. Lists that nest deeper are refused; under keys that are ignored they may nest at will.
+pub const MAX_RANK: usize = 254;
+
+/// How the tensors of a call are laid out in JSON; the answer takes the form of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A list of instances, each with one value per input: `{"instances": [..]}`, answered by `predictions`.
+    Row,
+    /// One list per input: `{"inputs": ..}`, answered by `outputs`.
+    Columnar,
+}
+
+/// A parsed predict request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictBody {
+    /// The signature that the body names, if it names one.
+    pub signature_name: Option<String>,
+    /// The form of the request.
+    pub format: Format,
+    /// One tensor per input, in the order of the signature.
+    pub inputs: Vec<Tensor>,
+}
+
+#[cfg(test)]
+mod tests;

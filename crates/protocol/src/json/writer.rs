@@ -1,0 +1,282 @@
+//! Answers: tensors and errors as JSON, in the layout of TensorFlow Serving.
+//!
+//! Objects take a line per member and four spaces per level, lists stay on one line. Numbers are written into the
+//! output directly, so the cost is that of their digits.
+
+use bytes::Bytes;
+use salver_tensor::{DType, Element, Tensor};
+
+use super::{Format, JsonError, base64, number_text, strings};
+use crate::tensor_proto::dtype_word;
+
+/// String outputs whose alias ends so hold bytes, not text.
+const BYTES_SUFFIX: &str = "_bytes";
+
+/// What a line starts with, by how deep it is.
+const INDENT: [&str; 4] = ["", "    ", "        ", "            "];
+
+/// A guess at the characters that an element takes, the comma included.
+const ELEMENT_LEN: usize = 12;
+
+/// Appends the answer to a predict request; `outputs` are pairs of alias and tensor.
+///
+/// In row form one output gives a list of its rows, several give a list of objects; in columnar form one output
+/// gives its value, several give an object. Floats have six significant digits if those read back as the value, else
+/// as many as always do; `NaN` and infinities are bare words.
+///
+/// # Errors
+/// [`JsonError::InvalidArgument`] if there are no outputs, a dtype has no form in JSON, or rows are asked for and an
+/// output has no axis 0 or another number of rows than the rest. Nothing is appended then.
+pub fn encode_predict(
+    format: Format,
+    outputs: &[(&str, &Tensor)],
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    let start = out.len();
+    let result = write_predict(format, outputs, out);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// Appends an error answer.
+pub fn encode_error(message: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\n    \"error\": ");
+    strings::write(out, message.as_bytes());
+    out.extend_from_slice(b"\n}");
+}
+
+fn write_predict(
+    format: Format,
+    outputs: &[(&str, &Tensor)],
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    if outputs.is_empty() {
+        return Err(JsonError::InvalidArgument(
+            "Cannot convert empty tensor map to JSON".to_owned(),
+        ));
+    }
+    let num_elements: usize = outputs
+        .iter()
+        .map(|(_, tensor)| tensor.num_elements())
+        .sum();
+    out.reserve(num_elements * ELEMENT_LEN);
+    let outputs = outputs
+        .iter()
+        .map(|&(alias, tensor)| Output::new(alias, tensor));
+    let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    match format {
+        Format::Row => write_rows(&mut outputs, out),
+        Format::Columnar => {
+            write_columns(&mut outputs, out);
+            Ok(())
+        }
+    }
+}
+
+/// Writes the list of rows.
+fn write_rows(outputs: &mut [Output<'_>], out: &mut Vec<u8>) -> Result<(), JsonError> {
+    let mut num_rows = None;
+    for Output { alias, dims, .. } in &*outputs {
+        let Some(&size) = dims.first() else {
+            return Err(JsonError::InvalidArgument(format!(
+                "Tensor name: {alias} has no shape information "
+            )));
+        };
+        let expected = *num_rows.get_or_insert(size);
+        if size != expected {
+            return Err(JsonError::InvalidArgument(format!(
+                "Tensor name: {alias} has inconsistent batch size: {size} expecting: {expected}"
+            )));
+        }
+    }
+    out.extend_from_slice(b"{\n    \"predictions\": ");
+    if let [output] = outputs {
+        output.write_list(0, out);
+    } else {
+        out.push(b'[');
+        for row in 0..num_rows.unwrap_or_default() {
+            out.extend_from_slice(if row == 0 { b"\n" } else { b",\n" });
+            out.extend_from_slice(INDENT[2].as_bytes());
+            write_object(outputs, 1, 3, out);
+        }
+        if num_rows > Some(0) {
+            out.push(b'\n');
+            out.extend_from_slice(INDENT[1].as_bytes());
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"\n}");
+    Ok(())
+}
+
+/// Writes each output whole.
+fn write_columns(outputs: &mut [Output<'_>], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\n    \"outputs\": ");
+    if let [output] = outputs {
+        output.write_list(0, out);
+    } else {
+        write_object(outputs, 0, 2, out);
+    }
+    out.extend_from_slice(b"\n}");
+}
+
+/// Writes an object with the next value of each output from `axis` inwards; `level` is that of its members.
+fn write_object(outputs: &mut [Output<'_>], axis: usize, level: usize, out: &mut Vec<u8>) {
+    for (output_idx, output) in outputs.iter_mut().enumerate() {
+        out.extend_from_slice(if output_idx == 0 { b"{\n" } else { b",\n" });
+        out.extend_from_slice(INDENT[level].as_bytes());
+        strings::write(out, output.alias.as_bytes());
+        out.extend_from_slice(b": ");
+        output.write_list(axis, out);
+    }
+    out.push(b'\n');
+    out.extend_from_slice(INDENT[level - 1].as_bytes());
+    out.push(b'}');
+}
+
+/// An output and how much of it is written.
+struct Output<'a> {
+    alias: &'a str,
+    dims: &'a [usize],
+    elements: Elements<'a>,
+    num_written: usize,
+}
+
+/// The elements of a tensor by how they are written.
+enum Elements<'a> {
+    Bool(&'a [u8]),
+    U8(&'a [u8]),
+    U32(&'a [u32]),
+    U64(&'a [u64]),
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    Text(&'a [Bytes]),
+    Base64(&'a [Bytes]),
+}
+
+impl<'a> Output<'a> {
+    fn new(alias: &'a str, tensor: &'a Tensor) -> Result<Self, JsonError> {
+        let elements = elements(alias, tensor).ok_or_else(|| unsupported(tensor.dtype()))?;
+        Ok(Self {
+            alias,
+            dims: tensor.shape(),
+            elements,
+            num_written: 0,
+        })
+    }
+
+    /// Writes the next value that has the axes from `axis` inwards: lists in lists, or one element.
+    fn write_list(&mut self, axis: usize, out: &mut Vec<u8>) {
+        let Some(&size) = self.dims.get(axis) else {
+            return self.write_elements(1, out);
+        };
+        out.push(b'[');
+        if axis + 1 == self.dims.len() {
+            self.write_elements(size, out);
+        } else {
+            for idx in 0..size {
+                if idx > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                self.write_list(axis + 1, out);
+            }
+        }
+        out.push(b']');
+    }
+
+    /// Writes the next elements with commas between them.
+    fn write_elements(&mut self, num_elements: usize, out: &mut Vec<u8>) {
+        let range = self.num_written..self.num_written + num_elements;
+        self.num_written = range.end;
+        match self.elements {
+            Elements::Bool(all) => {
+                separate(&all[range], out, |out, &element| {
+                    out.extend_from_slice(if element == 0 { b"false" } else { b"true" });
+                });
+            }
+            Elements::U8(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_whole(out, element.into())
+            }),
+            Elements::U32(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_whole(out, element.into())
+            }),
+            Elements::U64(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_whole(out, element)
+            }),
+            Elements::I8(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_signed(out, element.into())
+            }),
+            Elements::I16(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_signed(out, element.into())
+            }),
+            Elements::I32(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_signed(out, element.into())
+            }),
+            Elements::I64(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_signed(out, element)
+            }),
+            Elements::F32(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_float(out, element)
+            }),
+            Elements::F64(all) => separate(&all[range], out, |out, &element| {
+                number_text::write_float(out, element)
+            }),
+            Elements::Text(all) => separate(&all[range], out, |out, element| {
+                strings::write(out, element)
+            }),
+            Elements::Base64(all) => {
+                separate(&all[range], out, |out, element| base64::write(out, element))
+            }
+        }
+    }
+}
+
+/// Returns the elements to write, or `None` if JSON has no form for the dtype.
+fn elements<'a>(alias: &str, tensor: &'a Tensor) -> Option<Elements<'a>> {
+    fn slice<T: Element>(tensor: &Tensor) -> Option<&[T]> {
+        tensor.as_slice().ok()
+    }
+    Some(match tensor.dtype() {
+        DType::Bool => Elements::Bool(tensor.as_bytes()?),
+        DType::U8 => Elements::U8(slice(tensor)?),
+        DType::U32 => Elements::U32(slice(tensor)?),
+        DType::U64 => Elements::U64(slice(tensor)?),
+        DType::I8 => Elements::I8(slice(tensor)?),
+        DType::I16 => Elements::I16(slice(tensor)?),
+        DType::I32 => Elements::I32(slice(tensor)?),
+        DType::I64 => Elements::I64(slice(tensor)?),
+        DType::F32 => Elements::F32(slice(tensor)?),
+        DType::F64 => Elements::F64(slice(tensor)?),
+        DType::String if alias.ends_with(BYTES_SUFFIX) => Elements::Base64(tensor.as_strings()?),
+        DType::String => Elements::Text(tensor.as_strings()?),
+        DType::U16 | DType::F16 | DType::BF16 | DType::Complex64 | DType::Complex128 => {
+            return None;
+        }
+    })
+}
+
+fn unsupported(dtype: DType) -> JsonError {
+    JsonError::InvalidArgument(format!(
+        "Failed to write JSON value for tensor type: {}",
+        dtype_word(dtype)
+    ))
+}
+
+/// Writes elements with commas between them.
+#[inline]
+fn separate<T>(elements: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>, &T)) {
+    let mut elements = elements.iter();
+    if let Some(first) = elements.next() {
+        write(out, first);
+    }
+    for element in elements {
+        out.extend_from_slice(b", ");
+        write(out, element);
+    }
+}

@@ -1,0 +1,19 @@
+//! Codecs between wire forms and tensors: the only place where they meet.
+//!
+//! ```text
+//! frames ─► rope ─► predict ─► tensor_proto ─► Tensor        Tensor ─► tensor_proto ─► predict ─► bytes
+//! body   ─► json ───────────────────────────► Tensor        Tensor ─► json ───────────────────► bytes
+//! ```
+//!
+//! Tensor data is copied at most once on its way in, and never visited element by element in a document tree. Nothing
+//! is allocated because a message announces a length; every decoder is bounded by what arrived and by a budget.
+
+pub mod json;
+pub mod metadata;
+mod model_spec;
+pub mod predict;
+pub mod rope;
+pub mod tensor_proto;
+
+pub use model_spec::{ModelSpec, VersionChoice};
+pub use salver_wire::WireError;

@@ -1,0 +1,172 @@
+//! Where the files of a model and of its versions lie.
+//!
+//! ```text
+//! NAME/VERSION/{model.onnx | saved_model.pb | model.tflite | model.py}     versions in folders
+//! NAME/{model.onnx | saved_model.pb | …}                                  a folder that is version 1 itself
+//! NAME.onnx  NAME.tflite                                                  a file that is version 1
+//! ```
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use salver_backend::{ModelFiles, ModelFormat};
+
+use crate::ModelBase;
+
+/// Main files by their names, the one that is faster to run first.
+const MAIN_FILES: [(&str, ModelFormat); 4] = [
+    ("model.onnx", ModelFormat::Onnx),
+    ("saved_model.pb", ModelFormat::SavedModel),
+    ("model.tflite", ModelFormat::TfLite),
+    ("model.py", ModelFormat::Python),
+];
+
+/// The version of a model whose layout names none.
+const ONLY_VERSION: i64 = 1;
+
+/// A version on disk, whole or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FoundVersion {
+    pub(crate) version: i64,
+    pub(crate) place: Place,
+}
+
+/// Where a version's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Everything below a folder.
+    Dir(PathBuf),
+    /// A file, and those beside it whose names begin with its own: external weights.
+    File(PathBuf, ModelFormat),
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Dir(path) | Self::File(path, _) => path,
+        }
+    }
+
+    /// Returns the files of the version, or `None` if it has no main file.
+    pub(crate) fn files(&self) -> Option<ModelFiles> {
+        match self {
+            Self::Dir(dir) => main_file(dir),
+            Self::File(main, format) => {
+                let dir = main.parent().unwrap_or(Path::new(".")).to_path_buf();
+                Some(ModelFiles {
+                    format: *format,
+                    dir,
+                    main: main.clone(),
+                })
+            }
+        }
+    }
+}
+
+/// An entry of a folder, hidden ones left out.
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+}
+
+/// Lists a folder in the order of names. What vanishes meanwhile is left out, and so are names that are not UTF-8.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(OsStr::to_str).map(str::to_owned) else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        match std::fs::metadata(&path) {
+            Ok(metadata) => entries.push(Entry {
+                is_dir: metadata.is_dir(),
+                path,
+                name,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    entries.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(entries)
+}
+
+/// Returns the version that a folder's name means, if it is a number.
+pub(crate) fn parse_version(name: &str) -> Option<i64> {
+    name.parse().ok()
+}
+
+/// Returns the files of a folder that holds a main file.
+pub(crate) fn main_file(dir: &Path) -> Option<ModelFiles> {
+    MAIN_FILES.iter().find_map(|(name, format)| {
+        let main = dir.join(name);
+        main.is_file().then(|| ModelFiles {
+            format: *format,
+            dir: dir.to_path_buf(),
+            main,
+        })
+    })
+}
+
+/// Returns the names of all main files, for messages.
+pub(crate) fn main_file_names() -> String {
+    MAIN_FILES.map(|(name, _)| name).join(", ")
+}
+
+/// Returns the model's name and format if a file is a flat model.
+pub(crate) fn flat_model(file_name: &str) -> Option<(&str, ModelFormat)> {
+    let (name, extension) = file_name.rsplit_once('.')?;
+    let format = match extension {
+        "onnx" => ModelFormat::Onnx,
+        "tflite" => ModelFormat::TfLite,
+        _ => return None,
+    };
+    (!name.is_empty()).then_some((name, format))
+}
+
+/// Lists the versions of a model, ascending; of two folders that mean one number, the last by name counts.
+///
+/// # Errors
+/// If the folder cannot be read; a flat file that is gone is an error of kind `NotFound`.
+pub(crate) fn versions(base: &ModelBase) -> io::Result<Vec<FoundVersion>> {
+    match base {
+        ModelBase::Flat(file) => {
+            std::fs::metadata(file)?;
+            let file_name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let format = flat_model(file_name).map_or(ModelFormat::Onnx, |(_, format)| format);
+            let place = Place::File(file.clone(), format);
+            Ok(vec![FoundVersion {
+                version: ONLY_VERSION,
+                place,
+            }])
+        }
+        ModelBase::VersionDirs(dir) => {
+            let mut found: Vec<FoundVersion> = list(dir)?
+                .into_iter()
+                .filter(|entry| entry.is_dir)
+                .filter_map(|entry| {
+                    let version = parse_version(&entry.name)?;
+                    Some(FoundVersion {
+                        version,
+                        place: Place::Dir(entry.path),
+                    })
+                })
+                .collect();
+            found.reverse();
+            found.sort_by_key(|found| found.version);
+            found.dedup_by_key(|found| found.version);
+            if found.is_empty() && main_file(dir).is_some() {
+                found.push(FoundVersion {
+                    version: ONLY_VERSION,
+                    place: Place::Dir(dir.clone()),
+                });
+            }
+            Ok(found)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Loads one version: engine, instances, warm-up.
+
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Instant;
+
+use salver_backend::{BackendError, Choice, Model, Registry};
+use salver_batching::{ExecutorConfig, LocalExecutor};
+use salver_servable::{CancelToken, LoadError, LoadErrorKind, Loader, Resources, ServableId};
+use salver_telemetry::{LoadResult, Metrics};
+
+use crate::model::{LoadedModel, VersionMetrics};
+use crate::poll::Offer;
+use crate::{ModelSettings, warmup, whole};
+
+/// What a loaded model is reckoned to take, in percent of the size of its files.
+///
+/// Engines keep the weights once, plus packed copies of some and the working memory of a run; TensorFlow Serving reckons
+/// with the same factor.
+const MEMORY_PERCENT_OF_FILES: u64 = 120;
+
+/// Makes loaders; holds what is the same for all of them.
+#[derive(Clone, Debug)]
+pub struct ModelLoaderFactory {
+    /// The engines.
+    pub registry: Registry,
+    /// Where loads and requests are counted.
+    pub metrics: Metrics,
+    /// What applies where a model's settings say nothing.
+    pub defaults: ModelSettings,
+}
+
+impl ModelLoaderFactory {
+    pub(crate) fn loader(
+        &self,
+        name: &Arc<str>,
+        settings: &ModelSettings,
+        offer: Offer,
+    ) -> ModelLoader {
+        let id = ServableId {
+            name: Arc::clone(name),
+            version: offer.version,
+        };
+        ModelLoader {
+            id,
+            offer,
+            settings: settings.or(&self.defaults),
+            registry: self.registry.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+/// Loads one version of one model.
+pub struct ModelLoader {
+    id: ServableId,
+    offer: Offer,
+    settings: ModelSettings,
+    registry: Registry,
+    metrics: Metrics,
+}
+
+impl fmt::Debug for ModelLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelLoader")
+            .field("id", &self.id)
+            .field("offer", &self.offer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loader for ModelLoader {
+    type Servable = LoadedModel;
+
+    fn estimate(&self) -> Resources {
+        Resources {
+            memory_bytes: self.offer.num_bytes / 100 * MEMORY_PERCENT_OF_FILES,
+        }
+    }
+
+    fn load(&self, cancel: &CancelToken) -> Result<LoadedModel, LoadError> {
+        let loaded = self.try_load(cancel);
+        self.metrics.count_load(match &loaded {
+            Ok(_) => LoadResult::Loaded,
+            Err(error) if error.kind == LoadErrorKind::Cancelled => LoadResult::Cancelled,
+            Err(_) => LoadResult::Failed,
+        });
+        loaded
+    }
+}
+
+impl ModelLoader {
+    fn try_load(&self, cancel: &CancelToken) -> Result<LoadedModel, LoadError> {
+        let started_at = Instant::now();
+        self.check_unchanged()?;
+        let choice = self.choose()?;
+        check_cancelled(cancel)?;
+        // An engine's complaint about files that changed under its hands is not the model's fault.
+        let executor = self
+            .start(&choice)
+            .map_err(|error| self.check_unchanged().err().unwrap_or(error))?;
+        let (signatures, executor) = executor;
+        check_cancelled(cancel)?;
+        self.check_unchanged()?;
+        warmup::run(&self.id, &signatures, &executor);
+        check_cancelled(cancel)?;
+        let memory_bytes = self.estimate().memory_bytes;
+        let metrics = VersionMetrics::new(&self.metrics, &self.id, &signatures, memory_bytes);
+        tracing::info!(
+            model = %self.id.name,
+            version = self.id.version,
+            engine = choice.backend.platform(),
+            reason = choice.reason,
+            seconds = started_at.elapsed().as_secs_f64(),
+            "loaded"
+        );
+        Ok(LoadedModel {
+            id: self.id.clone(),
+            platform: choice.backend.platform(),
+            reason: choice.reason,
+            memory_bytes,
+            signatures,
+            executor,
+            metrics,
+        })
+    }
+
+    /// Makes sure that the files are those that were found whole.
+    fn check_unchanged(&self) -> Result<(), LoadError> {
+        match whole::scan(&self.offer.place) {
+            Ok(scan) if scan.fingerprint == self.offer.fingerprint => Ok(()),
+            Ok(_) => Err(failed("its files changed while it was loaded")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(LoadError {
+                kind: LoadErrorKind::NotFound,
+                message: "its files are gone".to_owned(),
+            }),
+            Err(error) => Err(failed(format!("its files cannot be read: {error}"))),
+        }
+    }
+
+    fn choose(&self) -> Result<Choice, LoadError> {
+        guard(|| {
+            self.registry
+                .choose(&self.offer.files, self.settings.engine.as_deref())
+        })
+    }
+
+    fn start(
+        &self,
+        choice: &Choice,
+    ) -> Result<(salver_backend::Signatures, LocalExecutor), LoadError> {
+        let model_config = self.settings.model_config();
+        let model: Box<dyn Model> =
+            guard(|| choice.backend.load(&self.offer.files, &model_config))?;
+        let signatures = model.signatures().clone();
+        let config = ExecutorConfig {
+            name: self.id.name.to_string(),
+            platform: choice.backend.platform(),
+            num_instances: model_config.num_instances,
+            queue_capacity: self.settings.queue_capacity(),
+        };
+        let executor = guard(|| LocalExecutor::start(model, &config))?;
+        Ok((signatures, executor))
+    }
+}
+
+fn check_cancelled(cancel: &CancelToken) -> Result<(), LoadError> {
+    match cancel.is_cancelled() {
+        false => Ok(()),
+        true => Err(LoadError {
+            kind: LoadErrorKind::Cancelled,
+            message: "the load was cancelled".to_owned(),
+        }),
+    }
+}
+
+/// Calls an engine: its errors become load errors, and so do its panics.
+fn guard<T>(call: impl FnOnce() -> Result<T, BackendError>) -> Result<T, LoadError> {
+    match panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| load_error(&error)),
+        Err(_) => Err(failed("the engine panicked while loading the model")),
+    }
+}
+
+/// Says of an engine's error whether trying again may help.
+fn load_error(error: &BackendError) -> LoadError {
+    let kind = match error {
+        BackendError::InvalidModel { .. } => LoadErrorKind::Invalid,
+        // An engine that is not there now is not there a minute later; it is found at the next start.
+        BackendError::Unsupported { .. } | BackendError::Unavailable { .. } => {
+            LoadErrorKind::Unsupported
+        }
+        BackendError::InvalidInput { .. }
+        | BackendError::Engine { .. }
+        | BackendError::Panicked { .. } => LoadErrorKind::Failed,
+    };
+    LoadError {
+        kind,
+        message: error.to_string(),
+    }
+}
+
+fn failed(message: impl Into<String>) -> LoadError {
+    LoadError {
+        kind: LoadErrorKind::Failed,
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+//! Decides, look by look, which versions are offered.
+//!
+//! ```text
+//! poll_once(now) ─► models found ─► versions found ─► settled? whole? ─► policy ─► [Change]
+//! ```
+//!
+//! A plain state machine over the file system: it is told the time and returns what has changed, so tests grow a copy
+//! step by step without waiting. Invariant: the same files give no change, however often they are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use salver_backend::ModelFiles;
+use salver_servable::LoadError;
+
+use crate::discover::{self, Found, FoundModel};
+use crate::{ModelBase, ModelSettings, Problem, Root, layout};
+
+mod version;
+
+use version::Tracked;
+
+/// When a look is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Never goes back; measures how long files have rested.
+    pub(crate) steady: Instant,
+    /// Comparable with the times of files.
+    pub(crate) wall: SystemTime,
+}
+
+/// A version that is to be served, and all it takes to load it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) version: i64,
+    /// Changes whenever loading it again may have another outcome.
+    pub(crate) revision: u64,
+    pub(crate) fingerprint: u64,
+    pub(crate) num_bytes: u64,
+    pub(crate) files: ModelFiles,
+    pub(crate) place: layout::Place,
+}
+
+/// What a look found different from the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// These versions, and no others, are to be served.
+    Offer {
+        name: Arc<str>,
+        settings: ModelSettings,
+        offers: Vec<Offer>,
+    },
+    /// The labels of a model.
+    Labels {
+        name: Arc<str>,
+        labels: BTreeMap<String, i64>,
+    },
+    /// Why a version that is there is not offered; `None` once that is over.
+    Report {
+        name: Arc<str>,
+        version: i64,
+        problem: Option<LoadError>,
+    },
+    /// A mistake to be logged.
+    Problem(Problem),
+    /// A file that means nothing here yet.
+    Ignored(PathBuf),
+}
+
+/// Looks at the roots and remembers what it saw.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    roots: Vec<Root>,
+    /// How long files must rest to count as finished.
+    rest: Duration,
+    defaults: ModelSettings,
+    models: BTreeMap<Arc<str>, Model>,
+    /// Problems that were told and still stand.
+    known_problems: BTreeSet<Problem>,
+    /// Files that mean nothing, as of the last look.
+    known_ignored: BTreeSet<PathBuf>,
+    /// Roots that were read at least once.
+    looked_at: Vec<Root>,
+}
+
+/// What is remembered of a model.
+#[derive(Debug)]
+struct Model {
+    /// The root that it was found in: while that cannot be read, the model stays.
+    root_path: PathBuf,
+    settings: ModelSettings,
+    versions: BTreeMap<i64, Tracked>,
+    /// Versions and revisions as they were offered last; `None` before the first time.
+    offered: Option<Vec<(i64, u64)>>,
+    labels: BTreeMap<String, i64>,
+}
+
+/// What one look collects.
+struct Look {
+    now: Now,
+    /// Whether the root at hand is read for the first time.
+    is_first: bool,
+    changes: Vec<Change>,
+    /// Reports taken back: told last, when the version is on the list already.
+    withdrawn: Vec<Change>,
+    problems: BTreeSet<Problem>,
+    ignored: BTreeSet<PathBuf>,
+}
+
+impl Poller {
+    pub(crate) fn new(roots: Vec<Root>, rest: Duration, defaults: ModelSettings) -> Self {
+        Self {
+            roots,
+            rest,
+            defaults,
+            models: BTreeMap::new(),
+            known_problems: BTreeSet::new(),
+            known_ignored: BTreeSet::new(),
+            looked_at: Vec::new(),
+        }
+    }
+
+    /// Looks elsewhere from now on.
+    pub(crate) fn set_roots(&mut self, roots: Vec<Root>) {
+        self.looked_at.retain(|root| roots.contains(root));
+        self.roots = roots;
+    }
+
+    /// Tells whether some files may still be changing, so that another look is needed to know.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.models
+            .values()
+            .flat_map(|model| model.versions.values())
+            .any(Tracked::is_unsettled)
+    }
+
+    /// Takes one look and returns what has changed since the last.
+    pub(crate) fn poll_once(&mut self, now: Now) -> Vec<Change> {
+        let mut look = Look {
+            now,
+            is_first: false,
+            changes: Vec::new(),
+            withdrawn: Vec::new(),
+            problems: BTreeSet::new(),
+            ignored: BTreeSet::new(),
+        };
+        let mut seen = BTreeSet::new();
+        for root in self.roots.clone() {
+            match find(&root) {
+                Ok(found) => {
+                    look.is_first = !self.looked_at.contains(&root);
+                    self.look_at_root(&root, found, &mut seen, &mut look);
+                    if look.is_first {
+                        self.looked_at.push(root);
+                    }
+                }
+                Err(error) => {
+                    let problem = Problem::new(root.path(), format!("cannot be read: {error}"));
+                    look.problems.insert(problem);
+                    let kept = self
+                        .models
+                        .iter()
+                        .filter(|(_, model)| model.root_path == root.path());
+                    seen.extend(kept.map(|(name, _)| Arc::clone(name)));
+                }
+            }
+        }
+        self.forget_others(&seen, &mut look);
+        self.tell_new_problems(look)
+    }
+
+    fn look_at_root(
+        &mut self,
+        root: &Root,
+        found: Found,
+        seen: &mut BTreeSet<Arc<str>>,
+        look: &mut Look,
+    ) {
+        look.problems.extend(found.problems);
+        look.ignored.extend(found.ignored);
+        for model in found.models {
+            if !seen.insert(Arc::clone(&model.name)) {
+                let message = format!("a model named `{}` is served already", model.name);
+                look.problems
+                    .insert(Problem::new(model.base.path(), message));
+                continue;
+            }
+            self.look_at_model(root.path(), model, look);
+        }
+    }
+
+    fn look_at_model(&mut self, root_path: &Path, found: FoundModel, look: &mut Look) {
+        let FoundModel {
+            name,
+            base,
+            settings,
+        } = found;
+        let known = self.models.get(&name);
+        let settings = match (settings, known) {
+            (Ok(settings), _) => settings.or(&self.defaults),
+            (Err(problems), known) => {
+                look.problems.extend(problems);
+                match known {
+                    // What was said before still holds, and the model goes on.
+                    Some(model) => model.settings.clone(),
+                    None => return,
+                }
+            }
+        };
+        let versions = layout::versions(&base);
+        let model = self
+            .models
+            .entry(Arc::clone(&name))
+            .or_insert_with(|| Model {
+                root_path: root_path.to_path_buf(),
+                settings: ModelSettings::default(),
+                versions: BTreeMap::new(),
+                offered: None,
+                labels: BTreeMap::new(),
+            });
+        root_path.clone_into(&mut model.root_path);
+        model.settings = settings;
+        match versions {
+            Ok(versions) => model.look_at_versions(&name, versions, self.rest, look),
+            // What is known stays as it is; of a new model it is known that nothing can be offered.
+            Err(error) => {
+                let problem = Problem::new(base.path(), format!("cannot be read: {error}"));
+                look.problems.insert(problem);
+            }
+        }
+        model.offer(&name, &base, look);
+    }
+
+    /// Withdraws the models that are no longer there.
+    fn forget_others(&mut self, seen: &BTreeSet<Arc<str>>, look: &mut Look) {
+        self.models.retain(|name, model| {
+            if seen.contains(name) {
+                return true;
+            }
+            for (version, tracked) in &mut model.versions {
+                look.withdrawn
+                    .extend(tracked.withdraw_report(name, *version));
+            }
+            let settings = model.settings.clone();
+            look.changes.push(Change::Offer {
+                name: Arc::clone(name),
+                settings,
+                offers: Vec::new(),
+            });
+            if !model.labels.is_empty() {
+                let labels = BTreeMap::new();
+                look.withdrawn.push(Change::Labels {
+                    name: name.clone(),
+                    labels,
+                });
+            }
+            false
+        });
+    }
+
+    /// What is to be logged is told when it comes up, and again only after it had gone.
+    fn tell_new_problems(&mut self, look: Look) -> Vec<Change> {
+        let Look {
+            mut changes,
+            withdrawn,
+            problems,
+            ignored,
+            ..
+        } = look;
+        changes.extend(withdrawn);
+        let new = problems.difference(&self.known_problems).cloned();
+        changes.extend(new.map(Change::Problem));
+        let newly_ignored = ignored.difference(&self.known_ignored).cloned();
+        changes.extend(newly_ignored.map(Change::Ignored));
+        self.known_problems = problems;
+        self.known_ignored = ignored;
+        changes
+    }
+}
+
+impl Model {
+    fn look_at_versions(
+        &mut self,
+        name: &Arc<str>,
+        found: Vec<layout::FoundVersion>,
+        rest: Duration,
+        look: &mut Look,
+    ) {
+        let is_there: BTreeSet<i64> = found.iter().map(|found| found.version).collect();
+        self.versions.retain(|version, tracked| {
+            let is_kept = is_there.contains(version);
+            if !is_kept {
+                look.withdrawn
+                    .extend(tracked.withdraw_report(name, *version));
+            }
+            is_kept
+        });
+        for layout::FoundVersion { version, place } in found {
+            let tracked = self.versions.entry(version).or_default();
+            tracked.look(&place, look.now, rest, look.is_first);
+            match tracked.report(name, version) {
+                Some(taken_back @ Change::Report { problem: None, .. }) => {
+                    look.withdrawn.push(taken_back);
+                }
+                report => look.changes.extend(report),
+            }
+            look.problems.extend(tracked.complaint(&place));
+        }
+    }
+
+    fn offer(&mut self, name: &Arc<str>, base: &ModelBase, look: &mut Look) {
+        let whole: Vec<i64> = self
+            .versions
+            .iter()
+            .filter(|(_, tracked)| tracked.offer.is_some())
+            .map(|(version, _)| *version)
+            .collect();
+        let policy = self.settings.version_policy.clone().unwrap_or_default();
+        if let crate::VersionPolicyConfig::Specific(wanted) = &policy {
+            let missing = wanted
+                .iter()
+                .filter(|version| !self.versions.contains_key(version));
+            look.problems.extend(missing.map(|version| {
+                Problem::new(
+                    base.path(),
+                    format!("has no version {version}, which is asked for"),
+                )
+            }));
+        }
+        let offers: Vec<Offer> = policy
+            .choose(&whole)
+            .iter()
+            .filter_map(|version| self.versions[version].offer_with(*version, &self.settings))
+            .collect();
+        // Nothing is known yet of a model whose only versions were seen a moment ago.
+        if offers.is_empty() && self.versions.values().any(Tracked::is_undecided) {
+            return;
+        }
+        let revisions: Vec<_> = offers
+            .iter()
+            .map(|offer| (offer.version, offer.revision))
+            .collect();
+        if self.offered.as_ref() != Some(&revisions) {
+            self.offered = Some(revisions);
+            let (name, settings) = (Arc::clone(name), self.settings.clone());
+            look.changes.push(Change::Offer {
+                name,
+                settings,
+                offers,
+            });
+        }
+        if self.labels != self.settings.labels {
+            self.labels.clone_from(&self.settings.labels);
+            let labels = self.labels.clone();
+            look.changes.push(Change::Labels {
+                name: Arc::clone(name),
+                labels,
+            });
+        }
+    }
+}
+
+fn find(root: &Root) -> std::io::Result<Found> {
+    match root {
+        Root::Discover(path) => discover::find(path),
+        Root::Model(entry) => Ok(Found {
+            models: vec![FoundModel {
+                name: Arc::clone(&entry.name),
+                base: entry.base.clone(),
+                settings: Ok(entry.settings.clone()),
+            }],
+            ..Found::default()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What a user may say about one model, in its `model.toml`.
+//!
+//! ```toml
+//! engine = "onnxruntime"        # else the fastest one that can run the model
+//! instances = 2                 # requests that run at once, each on a thread of its own
+//! threads = 4                   # threads that one run may use inside the engine
+//! queue_capacity = 512          # requests that may wait for an instance
+//! versions = { latest = 2 }     # or "latest", "all", [1, 3]
+//!
+//! [labels]
+//! stable = 1                    # clients may ask for `stable` in the place of a number
+//! ```
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
+
+use salver_backend::ModelConfig;
+
+mod parse;
+
+pub(crate) use parse::{FILE_NAME, read};
+
+/// How many requests of a model may wait for an instance, unless its settings say otherwise.
+///
+/// A bound against runaway callers only: the memory they take has a budget of its own, and deadlines end the wait.
+const DEFAULT_QUEUE_CAPACITY: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
+
+/// Which of the versions on disk are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionPolicyConfig {
+    /// The highest ones, so many of them.
+    Latest(NonZeroUsize),
+    /// Every version.
+    All,
+    /// These versions and no others.
+    Specific(Vec<i64>),
+}
+
+impl Default for VersionPolicyConfig {
+    /// The highest version only.
+    fn default() -> Self {
+        Self::Latest(NonZeroUsize::MIN)
+    }
+}
+
+impl VersionPolicyConfig {
+    /// Returns those of the whole versions on disk that are to be served.
+    #[must_use]
+    pub fn choose(&self, versions: &[i64]) -> Vec<i64> {
+        let mut chosen = versions.to_vec();
+        chosen.sort_unstable();
+        chosen.dedup();
+        match self {
+            Self::Latest(num_versions) => {
+                chosen.drain(..chosen.len().saturating_sub(num_versions.get()));
+            }
+            Self::All => {}
+            Self::Specific(wanted) => chosen.retain(|version| wanted.contains(version)),
+        }
+        chosen
+    }
+}
+
+/// Settings of one model; what is `None` takes the server's default, then the built-in one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// The engine to run it with; else the fastest one that can.
+    pub engine: Option<String>,
+    /// Requests that run at once, each on a thread of its own.
+    pub instances: Option<NonZeroUsize>,
+    /// Threads that one run may use inside the engine.
+    pub threads: Option<NonZeroUsize>,
+    /// Requests that may wait for an instance.
+    pub queue_capacity: Option<NonZeroUsize>,
+    /// Which versions are served.
+    pub version_policy: Option<VersionPolicyConfig>,
+    /// Names that clients may use in the place of version numbers.
+    pub labels: BTreeMap<String, i64>,
+}
+
+impl ModelSettings {
+    /// Returns these settings with what they leave open taken from the server's defaults.
+    #[must_use]
+    pub fn or(&self, defaults: &Self) -> Self {
+        let labels = if self.labels.is_empty() {
+            &defaults.labels
+        } else {
+            &self.labels
+        };
+        Self {
+            engine: self.engine.clone().or_else(|| defaults.engine.clone()),
+            instances: self.instances.or(defaults.instances),
+            threads: self.threads.or(defaults.threads),
+            queue_capacity: self.queue_capacity.or(defaults.queue_capacity),
+            version_policy: self
+                .version_policy
+                .clone()
+                .or_else(|| defaults.version_policy.clone()),
+            labels: labels.clone(),
+        }
+    }
+
+    /// Returns what the engine is told.
+    #[must_use]
+    pub fn model_config(&self) -> ModelConfig {
+        let default = ModelConfig::default();
+        ModelConfig {
+            num_instances: self.instances.unwrap_or(default.num_instances),
+            num_threads: self.threads.unwrap_or(default.num_threads),
+        }
+    }
+
+    /// Returns how many requests may wait for an instance.
+    #[must_use]
+    pub fn queue_capacity(&self) -> NonZeroUsize {
+        self.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY)
+    }
+
+    /// Hashes what matters to loading, so that a version that failed is tried again when its settings are mended.
+    pub(crate) fn hash_load(&self, hasher: &mut impl Hasher) {
+        (
+            &self.engine,
+            self.instances,
+            self.threads,
+            self.queue_capacity,
+        )
+            .hash(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests;

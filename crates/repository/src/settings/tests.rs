@@ -1,0 +1,194 @@
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::*;
+
+fn parse(text: &str) -> Result<ModelSettings, Vec<String>> {
+    parse::parse(Path::new("a/model.toml"), text)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn count(count: usize) -> Option<NonZeroUsize> {
+    Some(NonZeroUsize::new(count).unwrap())
+}
+
+#[test]
+fn reads_every_setting() {
+    let text = r#"
+        engine = "rten"
+        instances = 2
+        threads = 0x4
+        queue_capacity = 1_000
+        versions = { latest = 3 }
+        [labels]
+        stable = 1
+        canary = 2
+    "#;
+    let settings = parse(text).unwrap();
+    let expected = ModelSettings {
+        engine: Some("rten".to_owned()),
+        instances: count(2),
+        threads: count(4),
+        queue_capacity: count(1000),
+        version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
+        labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(parse("").unwrap(), ModelSettings::default());
+}
+
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text: String = include_str!("../settings.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .skip_while(|line| *line != "```toml")
+        .skip(1)
+        .take_while(|line| *line != "```")
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(text.contains("[labels]"), "{text}");
+    parse(&text).unwrap();
+}
+
+#[test]
+fn reads_every_form_of_a_version_policy() {
+    let latest = |num| VersionPolicyConfig::Latest(NonZeroUsize::new(num).unwrap());
+    let rows = [
+        (r#""latest""#, latest(1)),
+        ("{ latest = 2 }", latest(2)),
+        (r#""all""#, VersionPolicyConfig::All),
+        ("[3, 1]", VersionPolicyConfig::Specific(vec![3, 1])),
+    ];
+    for (text, expected) in rows {
+        let settings = parse(&format!("versions = {text}")).unwrap();
+        assert_eq!(settings.version_policy, Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_with_its_line() {
+    let text = "\
+enginee = \"rten\"
+instances = 0
+threads = \"four\"
+queue_capacity = 1.5
+colour = 1
+
+versions = { newest = 2 }
+engine = \"\"
+
+[labels]
+stable = \"1\"
+\"a/b\" = 1
+";
+    let expected = [
+        "a/model.toml:1: unknown key `enginee`; did you mean `engine`?",
+        "a/model.toml:2: `instances`: expected a whole number of at least 1, got integer 0",
+        "a/model.toml:3: `threads`: expected a whole number of at least 1, got string \"four\"",
+        "a/model.toml:4: `queue_capacity`: expected a whole number of at least 1, got float 1.5",
+        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, versions, labels",
+        "a/model.toml:7: `versions` is not understood: { newest = 2 }; use \"latest\", \"all\", { latest = 2 } or a list such as [1, 3]",
+        "a/model.toml:8: `engine`: expected a string, got string \"\"",
+        "a/model.toml:11: `labels.stable`: expected a version number, got string \"1\"",
+        "a/model.toml:12: label `a/b` cannot stand in a request's path; use letters, digits, `-` and `_`",
+    ];
+    assert_eq!(parse(text).unwrap_err(), expected);
+}
+
+#[test]
+fn bad_syntax_is_told_with_its_line() {
+    for (text, line) in [
+        ("a = 1\nengine = \"rten\nthreads = 2\n", 2),
+        ("\n\n= 3", 3),
+        ("[labels", 1),
+    ] {
+        let problems = parse(text).unwrap_err();
+        let prefix = format!("a/model.toml:{line}: ");
+        assert!(problems[0].starts_with(&prefix), "{text:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn other_forms_of_wrong_values_are_refused() {
+    for text in [
+        "versions = []",
+        "versions = [1, \"2\"]",
+        "versions = { latest = 0 }",
+        "versions = { latest = 1, all = true }",
+        "versions = 3",
+        "versions = \"newest\"",
+        "labels = 1",
+        "engine = 1",
+        "instances = -1",
+        "instances = 99999999999999999999",
+    ] {
+        assert_eq!(parse(text).unwrap_err().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn suggests_only_what_is_close() {
+    let rows = [
+        ("engin", Some("engine")),
+        ("instance", Some("instances")),
+        ("thread", Some("threads")),
+        ("queue_capacitiy", Some("queue_capacity")),
+        ("version", Some("versions")),
+        ("lable", Some("labels")),
+        ("xyz", None),
+        ("", None),
+    ];
+    for (word, expected) in rows {
+        let known = [
+            "engine",
+            "instances",
+            "threads",
+            "queue_capacity",
+            "versions",
+            "labels",
+        ];
+        assert_eq!(parse::closest(word, &known), expected, "{word}");
+    }
+}
+
+#[test]
+fn chooses_versions() {
+    let latest = |num| VersionPolicyConfig::Latest(NonZeroUsize::new(num).unwrap());
+    let rows: [(VersionPolicyConfig, &[i64], &[i64]); 7] = [
+        (latest(1), &[1, 3, 2], &[3]),
+        (latest(2), &[1, 3, 2], &[2, 3]),
+        (latest(5), &[1, 3], &[1, 3]),
+        (latest(1), &[], &[]),
+        (VersionPolicyConfig::All, &[2, 1], &[1, 2]),
+        (VersionPolicyConfig::Specific(vec![3, 9]), &[1, 2, 3], &[3]),
+        (VersionPolicyConfig::Specific(vec![9]), &[1], &[]),
+    ];
+    for (policy, versions, expected) in rows {
+        assert_eq!(
+            policy.choose(versions),
+            expected,
+            "{policy:?} of {versions:?}"
+        );
+    }
+}
+
+#[test]
+fn a_model_goes_before_the_server_and_the_server_before_the_built_in_defaults() {
+    let model = ModelSettings {
+        instances: count(2),
+        ..ModelSettings::default()
+    };
+    let server = ModelSettings {
+        instances: count(8),
+        engine: Some("rten".to_owned()),
+        ..ModelSettings::default()
+    };
+    let settings = model.or(&server);
+    assert_eq!(
+        (settings.instances, settings.engine.as_deref()),
+        (count(2), Some("rten"))
+    );
+    assert_eq!(settings.queue_capacity(), DEFAULT_QUEUE_CAPACITY);
+    assert_eq!(settings.model_config().num_instances.get(), 2);
+}

@@ -1,0 +1,100 @@
+//! The first run of a model happens before its first request.
+//!
+//! Engines allocate, compile and page in during their first run. The inputs are made up: zeros of the declared shape,
+//! every dynamic extent 1. A model may have every reason to refuse them, so a failure is a remark, not an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use salver_backend::{Signature, Signatures};
+use salver_batching::{Batch, LocalExecutor};
+use salver_servable::ServableId;
+use salver_tensor::{AlignedVec, Dim, Shape, Tensor, TensorSpec};
+
+/// The most memory that made-up inputs of one signature may take, in bytes: a 4K picture in floats is 100 MB.
+const MAX_INPUT_BYTES: usize = 128 * 1024 * 1024;
+
+/// Runs each signature once on zeros.
+///
+/// # Blocking
+/// Until the model answers.
+pub(crate) fn run(id: &ServableId, signatures: &Signatures, executor: &LocalExecutor) {
+    for signature in signatures.iter() {
+        match run_signature(signature, executor) {
+            Ok(Some(elapsed)) => tracing::debug!(
+                %id, signature = %signature.name, seconds = elapsed.as_secs_f64(), "warmed up"
+            ),
+            Ok(None) => tracing::debug!(
+                %id, signature = %signature.name, "not warmed up: no inputs of a usual size can be made up"
+            ),
+            Err(reason) => tracing::warn!(
+                %id,
+                signature = %signature.name,
+                reason,
+                "the warm-up run failed; its inputs were made up (zeros, every dynamic extent 1), real ones may do"
+            ),
+        }
+    }
+}
+
+fn run_signature(
+    signature: &Arc<Signature>,
+    executor: &LocalExecutor,
+) -> Result<Option<Duration>, String> {
+    let Some(inputs) = made_up_inputs(&signature.inputs) else {
+        return Ok(None);
+    };
+    let requested = (0..signature.outputs.len()).collect();
+    let batch = Batch {
+        signature: Arc::clone(signature),
+        inputs,
+        requested,
+        deadline: None,
+    };
+    let executed = executor
+        .execute_blocking(batch)
+        .map_err(|error| error.to_string())?;
+    Ok(Some(executed.run))
+}
+
+/// Makes up one tensor for each input, or `None` if a rank is unknown or they would be too large.
+fn made_up_inputs(specs: &[TensorSpec]) -> Option<Vec<Tensor>> {
+    let mut bytes_left = MAX_INPUT_BYTES;
+    specs
+        .iter()
+        .map(|spec| {
+            let tensor = zeros(spec, bytes_left)?;
+            bytes_left = bytes_left.checked_sub(tensor.num_bytes())?;
+            Some(tensor)
+        })
+        .collect()
+}
+
+fn zeros(spec: &TensorSpec, max_bytes: usize) -> Option<Tensor> {
+    let shape: Shape = spec
+        .dims
+        .as_ref()?
+        .iter()
+        .map(|dim| match dim {
+            Dim::Fixed(extent) => *extent,
+            Dim::Dynamic(_) => 1,
+        })
+        .collect();
+    let num_elements = shape.num_elements()?;
+    let element_bytes = spec.dtype.size().unwrap_or(size_of::<Bytes>());
+    let num_bytes = num_elements
+        .checked_mul(element_bytes)
+        .filter(|&bytes| bytes <= max_bytes)?;
+    let zeros = match spec.dtype.size() {
+        None => Tensor::from_strings(shape, vec![Bytes::new(); num_elements]),
+        Some(_) => {
+            let bytes = AlignedVec::<u8>::zeroed(num_bytes).into_bytes();
+            Tensor::from_bytes(spec.dtype, shape, bytes)
+        }
+    };
+    zeros.ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Is a version's copy finished?
+//!
+//! Two things are asked: whether names, sizes and times of its files have stopped changing ([`Scan`]), which the poller
+//! compares over time; and whether the main file is as long as it declares itself to be ([`check_structure`]), which
+//! unmasks a copy that was killed or keeps the times of its source.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use salver_backend::onnx::{self, OnnxError};
+use salver_backend::{ModelFiles, ModelFormat};
+use salver_servable::{LoadError, LoadErrorKind};
+
+use crate::layout::Place;
+
+/// The most files and folders that one version may have: a bound on the work of a poll, far above real models.
+const MAX_ENTRIES: usize = 10_000;
+
+/// The deepest folder that is looked into, so that a link to a parent ends.
+const MAX_DEPTH: usize = 16;
+
+/// Where TensorFlow Lite files have their mark, and what it is.
+const TFLITE_MARK: (std::ops::Range<usize>, &[u8]) = (4..8, b"TFL3");
+
+/// What a look at a version's files told, without opening them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// A hash of the place and of all names, sizes and times of modification.
+    pub(crate) fingerprint: u64,
+    /// The latest time of modification.
+    pub(crate) newest: SystemTime,
+    /// The size of all files together.
+    pub(crate) num_bytes: u64,
+}
+
+/// Looks at the files of a version.
+///
+/// # Errors
+/// If a folder cannot be read, or there are more than [`MAX_ENTRIES`] files.
+pub(crate) fn scan(place: &Place) -> io::Result<Scan> {
+    let mut scanner = Scanner {
+        hasher: DefaultHasher::new(),
+        scan: Scan {
+            fingerprint: 0,
+            newest: SystemTime::UNIX_EPOCH,
+            num_bytes: 0,
+        },
+        num_entries: 0,
+    };
+    place.path().hash(&mut scanner.hasher);
+    match place {
+        Place::Dir(dir) => scanner.dir(dir, 0)?,
+        Place::File(file, _) => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let dir = file.parent().unwrap_or(Path::new("."));
+            scanner.siblings(dir, &name)?;
+        }
+    }
+    Ok(Scan {
+        fingerprint: scanner.hasher.finish(),
+        ..scanner.scan
+    })
+}
+
+struct Scanner {
+    hasher: DefaultHasher,
+    scan: Scan,
+    num_entries: usize,
+}
+
+impl Scanner {
+    fn dir(&mut self, dir: &Path, depth: usize) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other(format!(
+                "folders are nested deeper than {MAX_DEPTH}"
+            )));
+        }
+        for path in sorted(dir)? {
+            self.entry(&path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn siblings(&mut self, dir: &Path, prefix: &str) -> io::Result<()> {
+        for path in sorted(dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(prefix) && path.is_file() {
+                self.entry(&path, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, depth: usize) -> io::Result<()> {
+        self.num_entries += 1;
+        if self.num_entries > MAX_ENTRIES {
+            return Err(io::Error::other(format!(
+                "there are more than {MAX_ENTRIES} files"
+            )));
+        }
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            // It vanished since it was listed, or is a link to nothing: either way it is not a file of the version.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        path.file_name().hash(&mut self.hasher);
+        depth.hash(&mut self.hasher);
+        if metadata.is_dir() {
+            return self.dir(path, depth + 1);
+        }
+        let modified = metadata.modified()?;
+        (metadata.len(), modified).hash(&mut self.hasher);
+        self.scan.newest = self.scan.newest.max(modified);
+        self.scan.num_bytes += metadata.len();
+        Ok(())
+    }
+}
+
+fn sorted(dir: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+    let mut paths = std::fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Tells whether a version's main file is all there, going by what it says of itself.
+///
+/// # Errors
+/// [`LoadErrorKind::Invalid`] with what is missing.
+pub(crate) fn check_structure(files: &ModelFiles) -> Result<(), LoadError> {
+    let missing = match files.format {
+        ModelFormat::Onnx => missing_of_onnx(files),
+        ModelFormat::SavedModel => missing_of_saved_model(files),
+        ModelFormat::TfLite => missing_of_tflite(files),
+        ModelFormat::Python => Ok(None),
+    };
+    let message = match missing {
+        Ok(None) => return Ok(()),
+        Ok(Some(message)) => message,
+        Err(error) => format!("{} cannot be read: {error}", files.file_name()),
+    };
+    Err(LoadError {
+        kind: LoadErrorKind::Invalid,
+        message,
+    })
+}
+
+fn missing_of_onnx(files: &ModelFiles) -> io::Result<Option<String>> {
+    Ok(match onnx::read(&files.main) {
+        Ok(_) => None,
+        Err(OnnxError::Incomplete {
+            file,
+            actual_bytes: 0,
+            ..
+        }) if file != files.file_name() => Some(format!("{file}, which holds weights, is missing")),
+        Err(OnnxError::Incomplete {
+            file,
+            expected_bytes,
+            actual_bytes,
+        }) => Some(format!(
+            "{file} is incomplete: {} of {} bytes are here",
+            grouped(actual_bytes),
+            grouped(expected_bytes)
+        )),
+        // Space that was reserved for a copy reads as zeros: that is damage, too.
+        Err(error @ (OnnxError::Malformed { .. } | OnnxError::Unreadable { .. })) => {
+            Some(error.to_string())
+        }
+    })
+}
+
+/// Writes a number with a comma before every third digit: `178,000,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (digit_idx, digit) in digits.chars().enumerate() {
+        if digit_idx > 0 && (digits.len() - digit_idx).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A SavedModel needs every shard that its variables are split into, and the index of them.
+fn missing_of_saved_model(files: &ModelFiles) -> io::Result<Option<String>> {
+    if std::fs::metadata(&files.main)?.len() == 0 {
+        return Ok(Some(format!("{} is empty", files.file_name())));
+    }
+    let names: Vec<String> = match std::fs::read_dir(files.dir.join("variables")) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<_>>()?,
+        // A model without variables has no such folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(missing_shard(&names).map(|name| format!("variables/{name} is missing")))
+}
+
+/// Returns the first file that is missing of a folder of variables, judging by the names of the others.
+fn missing_shard(names: &[String]) -> Option<String> {
+    const INDEX: &str = "variables.index";
+    let num_shards = names
+        .iter()
+        .filter_map(|name| shard_of(name))
+        .map(|(_, of)| of)
+        .max();
+    let has_index = names.iter().any(|name| name == INDEX);
+    match num_shards {
+        None if has_index => Some("variables.data-00000-of-00001".to_owned()),
+        None => None,
+        Some(_) if !has_index => Some(INDEX.to_owned()),
+        Some(num_shards) => (0..num_shards)
+            .map(|shard_idx| format!("variables.data-{shard_idx:05}-of-{num_shards:05}"))
+            .find(|shard| !names.contains(shard)),
+    }
+}
+
+/// Reads `variables.data-00001-of-00004` as shard 1 of 4.
+fn shard_of(name: &str) -> Option<(u32, u32)> {
+    let (shard, of) = name.strip_prefix("variables.data-")?.split_once("-of-")?;
+    Some((shard.parse().ok()?, of.parse().ok()?))
+}
+
+/// A flatbuffer does not say how long it is; only its mark can be looked at.
+fn missing_of_tflite(files: &ModelFiles) -> io::Result<Option<String>> {
+    let mut head = Vec::with_capacity(TFLITE_MARK.0.end);
+    let file = std::fs::File::open(&files.main)?;
+    io::Read::read_to_end(
+        &mut io::Read::take(file, TFLITE_MARK.0.end as u64),
+        &mut head,
+    )?;
+    let is_marked = head.get(TFLITE_MARK.0) == Some(TFLITE_MARK.1);
+    Ok((!is_marked).then(|| format!("{} is not a TensorFlow Lite file", files.file_name())))
+}
+
+#[cfg(test)]
+mod tests;

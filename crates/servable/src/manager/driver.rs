@@ -1,0 +1,164 @@
+//! The manager's thread: reads the mail, asks [`Core`] what follows, does it.
+
+use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::core::{Core, Effect, Settings};
+use super::inbox::{Inbox, Loaded, SharedLoader};
+use super::unloader::Unloader;
+use super::{Shared, panic_message};
+use crate::{CancelToken, Event, Handle, LoadError, LoadErrorKind, ServableId};
+
+/// Called with every event, on the manager's thread, without any lock held.
+pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// What the manager's thread works with.
+pub(crate) struct Driver<S> {
+    core: Core<SharedLoader<S>>,
+    shared: Arc<Shared<S>>,
+    listener: Listener,
+    unloader: Unloader<S>,
+    load_threads: HashMap<ServableId, JoinHandle<()>>,
+    /// What was loaded, until the core has said what becomes of it.
+    arrived: HashMap<ServableId, Handle<S>>,
+}
+
+impl<S: Send + Sync + 'static> Driver<S> {
+    pub(crate) fn new(settings: Settings, shared: Arc<Shared<S>>, listener: Listener) -> Self {
+        let unloader = Unloader::new(Arc::clone(&shared.inbox));
+        Self {
+            core: Core::new(settings),
+            shared,
+            listener,
+            unloader,
+            load_threads: HashMap::new(),
+            arrived: HashMap::new(),
+        }
+    }
+
+    /// Works until everything has been unloaded after a shutdown was asked for.
+    pub(crate) fn run(mut self) {
+        while !self.core.is_finished() {
+            self.read_mail();
+            for effect in self.core.settle(Instant::now()) {
+                self.perform(effect);
+            }
+        }
+        self.unloader.join();
+        self.shared.inbox.close();
+        self.shared.board.close();
+    }
+
+    fn read_mail(&mut self) {
+        let due = [self.core.next_due(), self.unloader.next_due()].into_iter().flatten().min();
+        let mail = self.shared.inbox.take(due);
+        let now = Instant::now();
+        self.unloader.retry(now);
+        for released in mail.released {
+            self.unloader.submit(released);
+        }
+        for unloaded in mail.unloaded {
+            self.core.unloaded(&unloaded.id, unloaded.error, now);
+        }
+        for loaded in mail.loaded {
+            self.receive(loaded, now);
+        }
+        // Lists go before reports: a version that is wanted by now has nothing to report.
+        for (name, versions) in mail.aspired {
+            self.core.aspire(&name, versions, now);
+        }
+        for (id, problem) in mail.reports {
+            self.core.report(&id, problem);
+        }
+        if mail.is_shutdown_wanted {
+            self.core.stop(now);
+        }
+    }
+
+    fn receive(&mut self, loaded: Loaded<S>, now: Instant) {
+        let Loaded { id, result } = loaded;
+        // Telling was the last thing the thread did.
+        if let Some(thread) = self.load_threads.remove(&id)
+            && thread.join().is_err()
+        {
+            tracing::error!(servable = %id, "a load thread panicked");
+        }
+        let result = result.map(|handle| {
+            self.arrived.insert(id.clone(), handle);
+        });
+        self.core.loaded(&id, result, now);
+    }
+
+    fn perform(&mut self, effect: Effect<SharedLoader<S>>) {
+        match effect {
+            Effect::Load { id, loader, cancel } => self.start_load(id, loader, cancel),
+            Effect::Publish(id) => {
+                if let Some(handle) = self.arrived.remove(&id) {
+                    self.shared.map.rcu(|map| map.with_version(&handle));
+                }
+            }
+            // Without a handle it goes the way of every servable without one.
+            Effect::Discard(id) => drop(self.arrived.remove(&id)),
+            Effect::Retire(ServableId { name, version }) => {
+                self.shared.map.rcu(|map| map.without_version(&name, version));
+            }
+            Effect::Tell(event) => {
+                self.shared.board.record(&event);
+                self.call_listener(&event);
+            }
+            Effect::Summarize(name, summary) => self.shared.board.summarize(&name, summary),
+        }
+    }
+
+    fn start_load(&mut self, id: ServableId, loader: SharedLoader<S>, cancel: CancelToken) {
+        let inbox = Arc::clone(&self.shared.inbox);
+        let thread = thread::Builder::new().name(load_thread_name(&id));
+        let spawned = thread.spawn({
+            let id = id.clone();
+            move || load(id, loader, &cancel, inbox)
+        });
+        match spawned {
+            Ok(thread) => {
+                self.load_threads.insert(id, thread);
+            }
+            Err(error) => {
+                let message = format!("cannot start a thread to load with: {error}");
+                let result = Err(LoadError::new(LoadErrorKind::Failed, message));
+                self.shared.inbox.post_loaded(Loaded { id, result });
+            }
+        }
+    }
+
+    fn call_listener(&self, event: &Event) {
+        let call = panic::catch_unwind(AssertUnwindSafe(|| (self.listener)(event)));
+        if let Err(payload) = call {
+            let reason = panic_message(&*payload);
+            tracing::error!(servable = %event.id, reason, "the listener of the manager panicked");
+        }
+    }
+}
+
+/// The whole life of a load thread. The loader is dropped here too, since that may take its time as well.
+fn load<S>(id: ServableId, loader: SharedLoader<S>, cancel: &CancelToken, inbox: Arc<Inbox<S>>)
+where
+    S: Send + Sync + 'static,
+{
+    let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
+        let result = loader.load(cancel);
+        drop(loader);
+        result.map(|servable| Handle::new(id.clone(), servable, Arc::clone(&inbox)))
+    }));
+    let result = attempt.unwrap_or_else(|payload| {
+        let reason = panic_message(&*payload);
+        Err(LoadError::new(LoadErrorKind::Failed, format!("panicked while it was loaded: {reason}")))
+    });
+    inbox.post_loaded(Loaded { id, result });
+}
+
+/// Thread names end at a zero byte, which no file name has; other sources may call things as they like.
+fn load_thread_name(id: &ServableId) -> String {
+    format!("load-{}-{}", id.name, id.version).replace('\0', "")
+}

@@ -1,0 +1,125 @@
+//! Sends each request to the API it speaks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use salver_repository::LoadedModel;
+use salver_servable::Manager;
+use salver_telemetry::Metrics;
+
+use crate::admission::ByteBudget;
+use crate::body::Receiver;
+use crate::config::ServerConfig;
+use crate::context::{RequestContext, RequestIds};
+use crate::grpc::Standard;
+use crate::reload::Reload;
+use crate::response::ResponseBody;
+use crate::tasks::CpuPool;
+use crate::{access_log, admin, grpc, rest};
+
+/// What a port answers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaks {
+    pub(crate) grpc: bool,
+    pub(crate) rest: bool,
+    pub(crate) admin: bool,
+}
+
+/// What every request needs.
+pub(crate) struct App {
+    pub(crate) config: ServerConfig,
+    pub(crate) manager: Manager<LoadedModel>,
+    pub(crate) metrics: Metrics,
+    pub(crate) reload: Option<Arc<dyn Reload>>,
+    pub(crate) budget: Arc<ByteBudget>,
+    pub(crate) cpu: CpuPool,
+    pub(crate) ids: RequestIds,
+    pub(crate) standard: Standard,
+    pub(crate) is_ready: AtomicBool,
+}
+
+/// A request whose body has not been read.
+pub(crate) struct Call {
+    pub(crate) method: http::Method,
+    pub(crate) uri: http::Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Receiver,
+    pub(crate) context: RequestContext,
+}
+
+impl App {
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        speaks: Speaks,
+        peer: SocketAddr,
+    ) -> Response<ResponseBody> {
+        let context = RequestContext::new(request.headers(), peer, &self.ids);
+        let _inflight = self.metrics.request_started();
+        let line = self.config.access_log.then(|| access_log::Line::begin(&request));
+        let mut response = if is_grpc(request.headers()) {
+            Box::pin(self.answer_grpc(request, speaks, &context)).await
+        } else {
+            Box::pin(self.answer_http(request, speaks, &context)).await
+        };
+        context.mark(response.headers_mut());
+        if let Some(line) = line {
+            line.end(&response, &context);
+        }
+        response
+    }
+
+    async fn answer_grpc(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        speaks: Speaks,
+        context: &RequestContext,
+    ) -> Response<ResponseBody> {
+        if !speaks.grpc {
+            return grpc::refuse("this port does not speak gRPC; the server's start-up log names the one that does");
+        }
+        if self.standard.takes(request.uri().path()) {
+            return self.standard.answer(request).await;
+        }
+        grpc::answer(self, self.call(request, context)).await
+    }
+
+    async fn answer_http(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        speaks: Speaks,
+        context: &RequestContext,
+    ) -> Response<ResponseBody> {
+        if speaks.admin && let Some(response) = admin::answer(self, request.method(), request.uri().path()) {
+            return response;
+        }
+        if speaks.rest {
+            return rest::answer(self, self.call(request, context)).await;
+        }
+        rest::refuse(request.method(), request.uri().path(), speaks)
+    }
+
+    fn call(&self, request: Request<Incoming>, context: &RequestContext) -> Call {
+        let (parts, body) = request.into_parts();
+        Call {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            body: Receiver::new(body, self.config.body_timeout),
+            context: context.clone(),
+        }
+    }
+}
+
+/// Tells by the content type whether a request is gRPC.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}

@@ -1,0 +1,62 @@
+//! Settings of the server process.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Where to listen for one API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Not at all.
+    Off,
+    /// On a port that the system chooses.
+    Auto,
+    /// On this port.
+    Port(u16),
+}
+
+impl Listen {
+    /// Returns the port to bind, 0 for one that the system chooses, or `None` if there is nothing to bind.
+    #[must_use]
+    pub const fn port(self) -> Option<u16> {
+        match self {
+            Self::Off => None,
+            Self::Auto => Some(0),
+            Self::Port(port) => Some(port),
+        }
+    }
+}
+
+/// Settings of the server process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The address that every port is bound to.
+    pub host: IpAddr,
+    /// gRPC.
+    pub grpc: Listen,
+    /// REST.
+    pub rest: Listen,
+    /// gRPC and REST together; the other two are off then.
+    pub single: Listen,
+    /// Metrics, health and readiness; on the REST port if off.
+    pub admin: Listen,
+    /// Request bytes that may be in memory at once, over all connections.
+    pub max_inflight_bytes: u64,
+    /// The largest size of one compressed body once it is inflated.
+    pub max_inflated_bytes: u64,
+    /// Time for a connection to send its first request's headers, and for each later request's once begun.
+    pub header_timeout: Duration,
+    /// The longest silence within a body.
+    pub body_timeout: Duration,
+    /// How long a REST request may take in all.
+    pub rest_timeout: Duration,
+    /// The age at which a connection is asked to close after its requests in flight; `None` for never.
+    pub max_connection_age: Option<Duration>,
+    /// Connections open at once; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Whether one log line is written for each request.
+    pub access_log: bool,
+    /// Between "not ready" and the closing of the ports, for load balancers to notice.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to finish after the ports have closed.
+    pub drain_timeout: Duration,
+}

@@ -1,0 +1,136 @@
+//! gRPC: one message in, one message out, over HTTP/2.
+//!
+//! The unary calls that carry tensors are framed here rather than by a framework, because a framework's decoder
+//! reserves whatever length a frame announces and joins the message before it is parsed. Here bytes are counted as they
+//! arrive and tensors are copied once, from the HTTP/2 frames to where the engine reads them. Health and reflection are
+//! tonic's, with small message limits.
+
+mod model_service;
+mod predict;
+mod standard;
+mod unary;
+
+use bytes::BytesMut;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use salver_protocol::rope::Rope;
+
+use crate::admission::Reservation;
+use crate::app::{App, Call};
+use crate::context::grpc_timeout;
+use crate::response::ResponseBody;
+use crate::status::ServeError;
+use crate::work::{Work, until};
+
+pub(crate) use standard::Standard;
+
+/// The start of every unary message: a compression flag and a length.
+const PREFIX_BYTES: usize = 5;
+/// Longer texts are cut: they travel in a header.
+const MAX_MESSAGE_BYTES: usize = 1024;
+const GRPC_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+/// What `grpc-message` must escape: everything but printable ASCII, and the percent sign.
+const MESSAGE_ESCAPES: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Answers one call.
+pub(crate) async fn answer(app: &App, call: Call) -> Response<ResponseBody> {
+    let deadline = grpc_timeout(&call.headers).map(|timeout| call.context.started + timeout);
+    let mut work = Work::begin(app, "grpc", call.context.clone(), deadline);
+    let result = until(deadline, respond(&mut work, call)).await;
+    let reservation = work.end(result.as_ref().err());
+    match result {
+        Ok(message) => success(message, reservation),
+        Err(error) => trailers_only(&error),
+    }
+}
+
+/// Answers with an error of the service as a whole.
+pub(crate) fn refuse(message: &str) -> Response<ResponseBody> {
+    trailers_only(&ServeError::Unimplemented(message.to_owned()))
+}
+
+async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError> {
+    if call.method != Method::POST {
+        return Err(ServeError::Unimplemented(format!("gRPC calls are POST, not {}", call.method)));
+    }
+    let rpc = Rpc::of(call.uri.path())?;
+    let message = unary::receive(work, &call.headers, call.body).await?;
+    match rpc {
+        Rpc::Predict => predict::predict(work, message).await,
+        Rpc::GetModelMetadata => predict::metadata(work.app, message),
+        Rpc::GetModelStatus => model_service::status(work.app, message),
+        Rpc::HandleReloadConfigRequest => model_service::reload(work.app, message).await,
+    }
+}
+
+/// The unary calls that are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rpc {
+    Predict,
+    GetModelMetadata,
+    GetModelStatus,
+    HandleReloadConfigRequest,
+}
+
+impl Rpc {
+    fn of(path: &str) -> Result<Self, ServeError> {
+        match path {
+            "/tensorflow.serving.PredictionService/Predict" => Ok(Self::Predict),
+            "/tensorflow.serving.PredictionService/GetModelMetadata" => Ok(Self::GetModelMetadata),
+            "/tensorflow.serving.ModelService/GetModelStatus" => Ok(Self::GetModelStatus),
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => Ok(Self::HandleReloadConfigRequest),
+            "/tensorflow.serving.PredictionService/Classify"
+            | "/tensorflow.serving.PredictionService/Regress"
+            | "/tensorflow.serving.PredictionService/MultiInference" => Err(ServeError::Unimplemented(format!(
+                "{path} takes tf.Example, which no engine of this build can parse; use Predict"
+            ))),
+            _ => Err(ServeError::Unimplemented(format!("unknown method {path}"))),
+        }
+    }
+}
+
+/// Returns a buffer with room for the prefix, which [`success`] fills in.
+fn message_buffer() -> BytesMut {
+    let mut message = BytesMut::with_capacity(256);
+    message.extend_from_slice(&[0; PREFIX_BYTES]);
+    message
+}
+
+fn success(mut message: BytesMut, reservation: Reservation) -> Response<ResponseBody> {
+    let Ok(length) = u32::try_from(message.len() - PREFIX_BYTES) else {
+        return trailers_only(&ServeError::Internal("an answer over 4 GB".to_owned()));
+    };
+    message[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let mut response = Response::new(ResponseBody::counted(message.freeze(), Some(trailers), reservation));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC_TYPE);
+    response
+}
+
+/// Returns an answer that is a status and nothing else.
+fn trailers_only(error: &ServeError) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC_TYPE);
+    headers.insert("grpc-status", HeaderValue::from(u16::from(error.code().number())));
+    let message = cut(error.to_string());
+    let message = utf8_percent_encode(&message, MESSAGE_ESCAPES).to_string();
+    if let Ok(message) = HeaderValue::from_str(&message) {
+        headers.insert("grpc-message", message);
+    }
+    response
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.push_str("...TRUNCATED");
+    }
+    message
+}
+
+/// A message as it came: frames, not joined.
+type Message = Rope;

@@ -1,0 +1,243 @@
+//! The one line that every API's requests go along: lookup, arrange, run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use salver_backend::{Signature, Signatures};
+use salver_batching::Batch;
+use salver_protocol::metadata::{SignatureView, VersionState};
+use salver_protocol::tensor_proto::{self, TensorProtoError};
+use salver_repository::LoadedModel;
+use salver_servable::{Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus};
+use salver_telemetry::{Phase, SignatureMetrics};
+use salver_tensor::Tensor;
+use crate::app::App;
+use crate::status::{Code, ServeError};
+use crate::work::Work;
+
+/// Finds the version of a model that a request names.
+pub(crate) fn lookup(
+    app: &App,
+    name: &str,
+    version: &salver_protocol::VersionChoice,
+) -> Result<Handle<LoadedModel>, ServeError> {
+    if name.is_empty() {
+        return Err(ServeError::MissingModelName);
+    }
+    let version = match version {
+        salver_protocol::VersionChoice::Latest => VersionChoice::Latest,
+        salver_protocol::VersionChoice::Version(version) => VersionChoice::Version(*version),
+        salver_protocol::VersionChoice::Label(label) => VersionChoice::Label(label.clone()),
+    };
+    app.manager.handle(&ServableRequest { name, version }).map_err(ServeError::Lookup)
+}
+
+/// Reads a `ModelSpec` of generated code.
+pub(crate) fn model_spec(
+    spec: salver_proto::tensorflow::serving::ModelSpec,
+) -> (String, salver_protocol::VersionChoice) {
+    use salver_proto::tensorflow::serving::model_spec::VersionChoice as Choice;
+    let version = match spec.version_choice {
+        None => salver_protocol::VersionChoice::Latest,
+        Some(Choice::Version(version)) => salver_protocol::VersionChoice::Version(version),
+        Some(Choice::VersionLabel(label)) => salver_protocol::VersionChoice::Label(label),
+    };
+    (spec.name, version)
+}
+
+/// Puts the inputs of a request into the order of the signature.
+///
+/// # Errors
+/// In TensorFlow Serving's order: number of inputs, names, decoding, dtypes. Shapes never: they are the model's matter.
+pub(crate) fn arrange(
+    signature: &Signature,
+    sent: Vec<(String, Result<Tensor, TensorProtoError>)>,
+) -> Result<Vec<Tensor>, ServeError> {
+    if sent.len() != signature.inputs.len() {
+        return Err(count_mismatch(signature, &sent));
+    }
+    let mut slots: Vec<Option<Tensor>> = vec![None; signature.inputs.len()];
+    let mut failed = None;
+    let names: Vec<String> = sent.iter().map(|(name, _)| name.clone()).collect();
+    for (name, tensor) in sent {
+        match (signature.input_idx(&name), tensor) {
+            (Some(input_idx), Ok(tensor)) => slots[input_idx] = Some(tensor),
+            (Some(_), Err(error)) => failed = Some((name, error)),
+            (None, _) => {}
+        }
+    }
+    if let Some(missing) = signature.inputs.iter().find(|spec| !names.iter().any(|name| *name == *spec.name)) {
+        return Err(ServeError::InputAlias {
+            alias: missing.name.to_string(),
+            feed: missing.tensor_name.to_string(),
+            sent: list(names.iter().map(String::as_str)),
+        });
+    }
+    if let Some((input, error)) = failed {
+        return Err(ServeError::TensorProto { input, reason: error.to_string() });
+    }
+    let tensors: Vec<Tensor> = slots.into_iter().flatten().collect();
+    check_dtypes(signature, &tensors)?;
+    Ok(tensors)
+}
+
+fn check_dtypes(signature: &Signature, tensors: &[Tensor]) -> Result<(), ServeError> {
+    for (arg_idx, (spec, tensor)) in signature.inputs.iter().zip(tensors).enumerate() {
+        if spec.dtype != tensor.dtype() {
+            return Err(ServeError::InputDType {
+                arg_idx,
+                expected: tensor_proto::dtype_word(spec.dtype),
+                actual: tensor_proto::dtype_word(tensor.dtype()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn count_mismatch(signature: &Signature, sent: &[(String, Result<Tensor, TensorProtoError>)]) -> ServeError {
+    let sent: BTreeSet<&str> = sent.iter().map(|(name, _)| name.as_str()).collect();
+    let wanted: BTreeSet<&str> = signature.inputs.iter().map(|spec| &*spec.name).collect();
+    ServeError::InputCount {
+        num_sent: sent.len(),
+        num_wanted: wanted.len(),
+        extra: list(sent.difference(&wanted).copied()),
+        missing: list(wanted.difference(&sent).copied()),
+        sent: list(sent.into_iter()),
+        wanted: list(wanted.into_iter()),
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(",")
+}
+
+/// Returns the positions of the outputs that a filter asks for; of all of them if there is no filter.
+pub(crate) fn requested(signature: &Signature, filter: &[String]) -> Result<Vec<usize>, ServeError> {
+    if filter.is_empty() {
+        return Ok((0..signature.outputs.len()).collect());
+    }
+    let mut requested = Vec::with_capacity(filter.len());
+    for alias in filter {
+        let output_idx = signature.output_idx(alias).ok_or_else(|| ServeError::UnknownOutput {
+            alias: alias.clone(),
+            known: list(signature.outputs.iter().map(|spec| &*spec.name)),
+        })?;
+        if requested.contains(&output_idx) {
+            return Err(ServeError::DuplicateOutput(alias.clone()));
+        }
+        requested.push(output_idx);
+    }
+    Ok(requested)
+}
+
+/// A request that is ready to run.
+pub(crate) struct Job {
+    pub(crate) handle: Handle<LoadedModel>,
+    pub(crate) signature: Arc<Signature>,
+    pub(crate) inputs: Vec<Tensor>,
+    pub(crate) requested: Vec<usize>,
+    /// How long it took to decode.
+    pub(crate) decode: Duration,
+}
+
+/// What a request is answered with.
+pub(crate) struct Answer {
+    pub(crate) handle: Handle<LoadedModel>,
+    pub(crate) signature: Arc<Signature>,
+    requested: Vec<usize>,
+    outputs: Vec<Tensor>,
+    metrics: Arc<SignatureMetrics>,
+}
+
+impl Answer {
+    /// Returns the outputs beside the names clients know them by.
+    pub(crate) fn named_outputs(&self) -> Vec<(&str, &Tensor)> {
+        let names = self.requested.iter().map(|&output_idx| &*self.signature.outputs[output_idx].name);
+        names.zip(&self.outputs).collect()
+    }
+
+    /// Returns the memory that the outputs take, in bytes.
+    pub(crate) fn num_bytes(&self) -> usize {
+        self.outputs.iter().map(Tensor::num_bytes).sum()
+    }
+
+    /// Counts the time of encoding.
+    pub(crate) fn encoded(&self, elapsed: Duration) {
+        self.metrics.observe(Phase::Encode, elapsed);
+    }
+}
+
+/// Runs a job and measures its phases.
+pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeError> {
+    let Job { handle, signature, inputs, requested, decode } = job;
+    let metrics = Arc::clone(handle.metrics(&signature.name));
+    metrics.observe(Phase::Decode, decode);
+    let batch = Batch { signature: Arc::clone(&signature), inputs, requested: requested.clone(), deadline: work.deadline };
+    let executed = handle.executor().execute(batch).await.map_err(ServeError::Execute)?;
+    metrics.observe(Phase::Queue, executed.queue);
+    metrics.observe(Phase::Run, executed.run);
+    work.reservation.hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
+    Ok(Answer { handle, signature, requested, outputs: executed.outputs, metrics })
+}
+
+/// Returns the states of a model's versions, highest first; a label means all of them, as in TensorFlow Serving.
+pub(crate) fn states(
+    app: &App,
+    name: &str,
+    version: &salver_protocol::VersionChoice,
+) -> Result<Vec<VersionState>, ServeError> {
+    if name.is_empty() {
+        return Err(ServeError::MissingModelName);
+    }
+    let statuses = app.manager.status(name).filter(|statuses| !statuses.is_empty());
+    let statuses = statuses.ok_or_else(|| ServeError::NoStatus(name.to_owned()))?;
+    let states = statuses.iter().map(version_state);
+    let salver_protocol::VersionChoice::Version(version) = *version else {
+        return Ok(states.collect());
+    };
+    let states: Vec<_> = states.filter(|state| state.version == version).collect();
+    if states.is_empty() {
+        return Err(ServeError::NoVersionStatus { name: name.to_owned(), version });
+    }
+    Ok(states)
+}
+
+fn version_state(status: &VersionStatus) -> VersionState {
+    let state = match status.state {
+        State::Start => 10,
+        State::Loading => 20,
+        State::Available => 30,
+        State::Unloading => 40,
+        State::End => 50,
+    };
+    let (error_code, error_message) = match &status.error {
+        None => (Code::Ok, String::new()),
+        Some(error) => (load_error_code(error.kind), error.message.clone()),
+    };
+    VersionState { version: status.version, state, error_code: i32::from(error_code.number()), error_message }
+}
+
+fn load_error_code(kind: LoadErrorKind) -> Code {
+    match kind {
+        LoadErrorKind::NotFound => Code::NotFound,
+        LoadErrorKind::Invalid => Code::InvalidArgument,
+        LoadErrorKind::Unsupported => Code::Unimplemented,
+        LoadErrorKind::ResourceExhausted => Code::ResourceExhausted,
+        LoadErrorKind::Cancelled => Code::Cancelled,
+        LoadErrorKind::Failed => Code::Unknown,
+    }
+}
+
+/// Returns what the protocols print of a model's signatures.
+pub(crate) fn views(signatures: &Signatures) -> Vec<SignatureView<'_>> {
+    signatures
+        .iter()
+        .map(|signature| SignatureView {
+            name: &signature.name,
+            method_name: &signature.method_name,
+            inputs: &signature.inputs,
+            outputs: &signature.outputs,
+        })
+        .collect()
+}

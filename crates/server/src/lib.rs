@@ -1,0 +1,37 @@
+//! The model server: gRPC, REST and admin in front of a [`Manager`](salver_servable::Manager).
+//!
+//! ```text
+//! bytes ─► byte budget ─► protocol (decode) ─► lookup (handle) ─► executor ─► protocol (encode) ─► bytes
+//! ```
+//!
+//! Owns sockets, time-outs, admission, the table of status codes, and the order of shutting down. Does not own models
+//! (`servable`, `repository`), wire forms (`protocol`), threads that run models (`batching`), arguments or the
+//! environment (`cli`).
+//!
+//! Read in this order: [`Server`] binds and runs; `connection` speaks HTTP on one socket; `app` sends a request to
+//! `grpc`, `rest` or `admin`; `infer` is the one line that all of them share; `status` maps every failure to a code.
+
+mod access_log;
+mod admin;
+mod admission;
+mod app;
+mod body;
+mod config;
+mod connection;
+mod context;
+mod grpc;
+mod infer;
+mod listen;
+mod reload;
+mod response;
+mod rest;
+mod server;
+mod status;
+mod tasks;
+mod work;
+
+pub use config::{Listen, ServerConfig};
+pub use listen::BindError;
+pub use reload::{Reload, ReloadError, ReloadModel, ReloadVersions};
+pub use server::{Addresses, Server, Services};
+pub use status::{Code, ServeError};

@@ -1,0 +1,126 @@
+//! TensorFlow Serving's REST API, `/v1/models/…`.
+//!
+//! The request's content type is not looked at: `curl -d` and the usual load testers send none or the wrong one. Every
+//! answer is JSON, errors too.
+
+mod predict;
+mod route;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use salver_protocol::{json, metadata as wire};
+
+use crate::admission::Reservation;
+use crate::app::{App, Call, Speaks};
+use crate::body;
+use crate::infer;
+use crate::response::ResponseBody;
+use crate::rest::route::{Model, Route};
+use crate::status::{Code, ServeError};
+use crate::work::{Work, until};
+
+const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
+/// What a client that was refused for lack of room is told to wait, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Answers one request.
+pub(crate) async fn answer(app: &App, call: Call) -> Response<ResponseBody> {
+    let deadline = Some(call.context.started + app.config.rest_timeout);
+    let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
+    let result = until(deadline, respond(&mut work, call)).await;
+    let reservation = work.end(result.as_ref().err());
+    match result {
+        Ok(answer) => success(answer, reservation),
+        Err(error) => error_response(&error),
+    }
+}
+
+/// Answers a request to a port that does not speak REST.
+pub(crate) fn refuse(method: &Method, path: &str, speaks: Speaks) -> Response<ResponseBody> {
+    let hint = match (speaks.grpc, speaks.admin) {
+        (true, false) => "this port speaks gRPC only; REST has a port of its own, 8501 by default",
+        _ => "this port has /metrics, /healthz and /readyz only",
+    };
+    error_response(&ServeError::NoSuchPage(format!("{method} {path}: {hint}")))
+}
+
+/// An answer's body and its content type.
+struct Answer {
+    body: Bytes,
+    status: StatusCode,
+}
+
+impl Answer {
+    fn json(body: Vec<u8>) -> Self {
+        Self { body: body.into(), status: StatusCode::OK }
+    }
+}
+
+async fn respond(work: &mut Work<'_>, call: Call) -> Result<Answer, ServeError> {
+    let target = call.uri.path_and_query().map_or("/", |target| target.as_str());
+    match route::parse(&call.method, target)? {
+        Route::Options => options(&call.headers),
+        Route::Status(model) => status(work.app, &model),
+        Route::Metadata(model) => metadata(work.app, &model),
+        Route::Predict(model) => predict::answer(work, call, &model).await.map(Answer::json),
+        Route::Classify | Route::Regress => Err(ServeError::Unimplemented(
+            "classify and regress take tf.Example, which no engine of this build can parse; use :predict".to_owned(),
+        )),
+    }
+}
+
+/// Answers a browser's question whether it may ask.
+fn options(headers: &HeaderMap) -> Result<Answer, ServeError> {
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes).unwrap_or_default();
+    if origin.starts_with(b"http://") || origin.starts_with(b"https://") {
+        return Ok(Answer { body: Bytes::new(), status: StatusCode::OK });
+    }
+    Err(ServeError::MalformedRequest("OPTIONS without an http or https Origin".to_owned()))
+}
+
+fn status(app: &App, model: &Model) -> Result<Answer, ServeError> {
+    let states = infer::states(app, &model.name, &model.version)?;
+    Ok(Answer::json(wire::status_json(&states).into_bytes()))
+}
+
+fn metadata(app: &App, model: &Model) -> Result<Answer, ServeError> {
+    let handle = infer::lookup(app, &model.name, &model.version)?;
+    let views = infer::views(handle.signatures());
+    Ok(Answer::json(wire::metadata_json(&handle.id().name, handle.id().version, &views).into_bytes()))
+}
+
+fn success(answer: Answer, reservation: Reservation) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::counted(answer.body, None, reservation));
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON_TYPE);
+    response
+}
+
+fn error_response(error: &ServeError) -> Response<ResponseBody> {
+    let mut body = Vec::new();
+    json::encode_error(&error.to_string(), &mut body);
+    let mut response = Response::new(ResponseBody::full(body));
+    let code = error.code();
+    *response.status_mut() = code.http();
+    response.headers_mut().insert(CONTENT_TYPE, JSON_TYPE);
+    if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
+}
+
+/// Receives a body, inflated if it is compressed.
+async fn receive(work: &mut Work<'_>, call: Call) -> Result<Bytes, ServeError> {
+    let is_gzip = is_gzip(&call.headers);
+    let body = call.body.collect(&mut work.reservation).await?.into_bytes();
+    if !is_gzip {
+        return Ok(body);
+    }
+    body::inflate(work, body).await
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(CONTENT_ENCODING);
+    encodings.iter().any(|encoding| encoding.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"gzip")))
+}

@@ -1,0 +1,66 @@
+//! `POST …:predict`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use salver_protocol::json::{self, Format, JsonError};
+use salver_repository::LoadedModel;
+use salver_servable::Handle;
+use tokio::time::Instant;
+
+use super::route::Model;
+use crate::app::{App, Call};
+use crate::infer::{self, Job};
+use crate::status::ServeError;
+use crate::work::Work;
+
+pub(super) async fn answer(
+    work: &mut Work<'_>,
+    call: Call,
+    model: &Model,
+) -> Result<Vec<u8>, ServeError> {
+    let app = work.app;
+    let body = super::receive(work, call).await?;
+    let decode_started = Instant::now();
+    // A body that is not JSON is the first thing to be wrong, even if the model is unknown.
+    let handle = match infer::lookup(app, &model.name, &model.version) {
+        Ok(handle) => handle,
+        Err(error) => {
+            app.cpu.run(body.len(), move || json::check_predict(&body)).await??;
+            return Err(error);
+        }
+    };
+    let (handle, parsed) = app.cpu.run(body.len(), move || parse(handle, &body)).await?;
+    let parsed = parsed?;
+    let name = parsed.signature_name.as_deref().unwrap_or_default();
+    let signature = handle.signatures().get(name).cloned();
+    let signature = signature.ok_or_else(|| ServeError::UnknownSignature(name.to_owned()))?;
+    work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
+    work.reservation.hold(parsed.inputs.iter().map(salver_tensor::Tensor::num_bytes).sum());
+    let requested = infer::requested(&signature, &[])?;
+    let decode = decode_started.elapsed();
+    let job = Job { handle, signature, inputs: parsed.inputs, requested, decode };
+    let answer = infer::run(work, job).await?;
+    encode(app, answer, parsed.format).await
+}
+
+type Parsed = Result<json::PredictBody, JsonError>;
+
+fn parse(handle: Handle<LoadedModel>, body: &Bytes) -> (Handle<LoadedModel>, Parsed) {
+    let lookup = |name: &str| handle.signatures().get(name).map(|signature| signature.inputs.as_slice());
+    let parsed = json::parse_predict(body, lookup);
+    (handle, parsed)
+}
+
+async fn encode(app: &App, answer: infer::Answer, format: Format) -> Result<Vec<u8>, ServeError> {
+    let encode_started = Instant::now();
+    let num_bytes = answer.num_bytes();
+    let work = move || {
+        let mut encoded = Vec::new();
+        let result = json::encode_predict(format, &answer.named_outputs(), &mut encoded);
+        (answer, result.map(|()| encoded))
+    };
+    let (answer, encoded) = app.cpu.run(num_bytes, work).await?;
+    answer.encoded(encode_started.elapsed());
+    Ok(encoded?)
+}

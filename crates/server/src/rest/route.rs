@@ -1,0 +1,160 @@
+//! Reads a request's path as TensorFlow Serving does: as a whole, query and all, with case mattering only in names and
+//! in the method behind the colon.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+use salver_protocol::VersionChoice;
+
+use crate::status::ServeError;
+
+/// A model, and perhaps a version of it, as a path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) version: VersionChoice,
+}
+
+/// What a path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Options,
+    Status(Model),
+    Metadata(Model),
+    Predict(Model),
+    Classify,
+    Regress,
+}
+
+/// Reads a method and a path with its query.
+pub(super) fn parse(method: &Method, target: &str) -> Result<Route, ServeError> {
+    let Some(rest) = strip_prefix_ignoring_case(target, "/v1/") else {
+        return Err(ServeError::NoSuchPage(format!(
+            "{method} {target}: no such page; models are under /v1/models/NAME, metrics under /metrics"
+        )));
+    };
+    let malformed = || ServeError::MalformedRequest(format!("{method} {target}"));
+    if target.contains('?') {
+        return Err(malformed());
+    }
+    if method == Method::OPTIONS {
+        return Ok(Route::Options);
+    }
+    let rest = strip_prefix_ignoring_case(rest, "models").ok_or_else(malformed)?;
+    if method == Method::POST {
+        let (model, verb) = rest.rsplit_once(':').ok_or_else(malformed)?;
+        let model = model.strip_prefix('/').ok_or_else(malformed)?;
+        let parsed = parse_model(model).ok_or_else(malformed)?;
+        return match verb {
+            "predict" => parsed.map(Route::Predict),
+            "classify" => parsed.map(|_| Route::Classify),
+            "regress" => parsed.map(|_| Route::Regress),
+            _ => Err(malformed()),
+        };
+    }
+    if method != Method::GET {
+        return Err(malformed());
+    }
+    if rest.is_empty() {
+        return Err(ServeError::MissingNameInPath);
+    }
+    let model = rest.strip_prefix('/').ok_or_else(malformed)?;
+    if let Some((model, last)) = model.rsplit_once('/')
+        && last.eq_ignore_ascii_case("metadata")
+        && let Some(parsed) = parse_model(model)
+    {
+        return parsed.map(Route::Metadata);
+    }
+    parse_model(model).ok_or_else(malformed)?.map(Route::Status)
+}
+
+/// Reads `NAME`, `NAME/versions/N` or `NAME/labels/LABEL`; `None` if it is none of them.
+fn parse_model(path: &str) -> Option<Result<Model, ServeError>> {
+    let mut parts = path.split('/');
+    let name = decode(parts.next()?)?;
+    let version = match (parts.next(), parts.next(), parts.next()) {
+        (None, ..) => VersionChoice::Latest,
+        (Some(kind), Some(version), None) if kind.eq_ignore_ascii_case("versions") => {
+            if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            match version.parse() {
+                Ok(version) => VersionChoice::Version(version),
+                Err(_) => return Some(Err(ServeError::VersionInPath(version.to_owned()))),
+            }
+        }
+        (Some(kind), Some(label), None) if kind.eq_ignore_ascii_case("labels") => VersionChoice::Label(decode(label)?),
+        _ => return None,
+    };
+    Some(Ok(Model { name, version }))
+}
+
+/// Reads one path segment: not empty, no colon, percent-escapes resolved.
+fn decode(segment: &str) -> Option<String> {
+    if segment.is_empty() || segment.contains(':') {
+        return None;
+    }
+    percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str, version: VersionChoice) -> Model {
+        Model { name: name.to_owned(), version }
+    }
+
+    #[test]
+    fn reads_every_form_of_path() {
+        let latest = || model("m", VersionChoice::Latest);
+        let label = || model("m", VersionChoice::Label("stable".to_owned()));
+        let rows = [
+            (Method::GET, "/v1/models/m", Route::Status(latest())),
+            (Method::GET, "/V1/Models/m", Route::Status(latest())),
+            (Method::GET, "/v1/models/m/versions/00000123", Route::Status(model("m", VersionChoice::Version(123)))),
+            (Method::GET, "/v1/models/m/labels/stable", Route::Status(label())),
+            (Method::GET, "/v1/models/m/metadata", Route::Metadata(latest())),
+            (Method::GET, "/v1/models/m/labels/stable/metadata", Route::Metadata(label())),
+            (Method::GET, "/v1/models/metadata", Route::Status(model("metadata", VersionChoice::Latest))),
+            (Method::POST, "/v1/models/m:predict", Route::Predict(latest())),
+            (Method::POST, "/v1/models/m/labels/stable:predict", Route::Predict(label())),
+            (Method::POST, "/v1/models/a%20b:predict", Route::Predict(model("a b", VersionChoice::Latest))),
+            (Method::POST, "/v1/models/m:classify", Route::Classify),
+            (Method::POST, "/v1/models/m/versions/2:regress", Route::Regress),
+            (Method::OPTIONS, "/v1/models/m:predict", Route::Options),
+        ];
+        for (method, path, expected) in rows {
+            assert_eq!(parse(&method, path).expect(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else_in_the_words_clients_know() {
+        let rows = [
+            (Method::GET, "/v1/models", "Missing model name in request."),
+            (Method::GET, "/v1/models/", "Malformed request: GET /v1/models/"),
+            (Method::GET, "/v1/models/m/", "Malformed request: GET /v1/models/m/"),
+            (Method::GET, "/v1/models/m?x=1", "Malformed request: GET /v1/models/m?x=1"),
+            (Method::GET, "/v1/models/m:predict", "Malformed request: GET /v1/models/m:predict"),
+            (Method::POST, "/v1/models/m:PREDICT", "Malformed request: POST /v1/models/m:PREDICT"),
+            (Method::POST, "/v1/models/m:predict?x=1", "Malformed request: POST /v1/models/m:predict?x=1"),
+            (Method::POST, "/v1/models/m", "Malformed request: POST /v1/models/m"),
+            (Method::PUT, "/v1/models/m:predict", "Malformed request: PUT /v1/models/m:predict"),
+            (Method::GET, "/v1/models/m/versions/x", "Malformed request: GET /v1/models/m/versions/x"),
+            (Method::GET, "/v1/foo", "Malformed request: GET /v1/foo"),
+            (
+                Method::GET,
+                "/v1/models/m/versions/99999999999999999999",
+                "Failed to convert version: 99999999999999999999 to numeric.",
+            ),
+        ];
+        for (method, path, message) in rows {
+            assert_eq!(parse(&method, path).expect_err(path).to_string(), message, "{path}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! One request being worked on: what every step needs of it, and how it is counted at the end.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use salver_batching::ExecuteError;
+use salver_telemetry::{Refusal, SignatureMetrics};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::admission::Reservation;
+use crate::app::App;
+use crate::context::RequestContext;
+use crate::status::{Code, ServeError};
+
+/// One request being worked on.
+pub(crate) struct Work<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) reservation: Reservation,
+    /// The signature that it is counted under, once that is known.
+    pub(crate) resolved: Option<Arc<SignatureMetrics>>,
+    api: &'static str,
+    context: RequestContext,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn begin(app: &'a App, api: &'static str, context: RequestContext, deadline: Option<Instant>) -> Self {
+        Self { app, deadline, reservation: app.budget.reservation(), resolved: None, api, context }
+    }
+
+    /// Counts the request by how it ended, logs what only the log may say, and gives the reservation on to the answer.
+    pub(crate) fn end(self, error: Option<&ServeError>) -> Reservation {
+        let code = error.map_or(Code::Ok, ServeError::code);
+        match &self.resolved {
+            Some(metrics) => metrics.request_ended(code.name()),
+            None if code != Code::Ok => self.app.metrics.request_failed(self.api, code.name()),
+            None => {}
+        }
+        if let Some(reason) = error.and_then(refusal) {
+            self.app.metrics.count_refused(reason);
+        }
+        if let Some(detail) = error.and_then(ServeError::detail) {
+            warn!(request_id = %self.context.id, detail, "request failed");
+        }
+        self.reservation
+    }
+}
+
+/// Runs a step until the deadline.
+pub(crate) async fn until<T>(
+    deadline: Option<Instant>,
+    step: impl Future<Output = Result<T, ServeError>>,
+) -> Result<T, ServeError> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, step).await.unwrap_or(Err(ServeError::Deadline)),
+        None => step.await,
+    }
+}
+
+/// Returns why a request was turned away, if that is how it failed.
+fn refusal(error: &ServeError) -> Option<Refusal> {
+    match error {
+        ServeError::NoRoom { .. } => Some(Refusal::InflightBytes),
+        ServeError::TooLarge { .. } => Some(Refusal::BodyTooLarge),
+        ServeError::Execute(ExecuteError::QueueFull { .. }) => Some(Refusal::QueueFull),
+        ServeError::Execute(ExecuteError::DeadlineExceeded { waited_in_queue: true }) => Some(Refusal::Deadline),
+        ServeError::Execute(ExecuteError::Stopped) => Some(Refusal::ShuttingDown),
+        _ => None,
+    }
+}

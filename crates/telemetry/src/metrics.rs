@@ -1,0 +1,224 @@
+//! The values behind the catalogue.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{counter, gauge};
+use prometheus_client::registry::{self, Registry};
+
+use crate::labels::Labels;
+use crate::signature::SignatureFamilies;
+use crate::{LoadResult, Metric, Refusal, SignatureMetrics, VersionState, process};
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Counter = counter::Counter<u64, AtomicU64>;
+type Gauge = gauge::Gauge<i64, AtomicI64>;
+type FloatGauge = gauge::Gauge<f64, AtomicU64>;
+
+/// The metrics of the server; a clone counts into the same values.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    failed: Family<Labels, Counter>,
+    refused: [Counter; Refusal::COUNT],
+    loads: [Counter; LoadResult::COUNT],
+    inflight_requests: Gauge,
+    inflight_bytes: Gauge,
+    inflight_bytes_limit: Gauge,
+    versions: Mutex<BTreeMap<(Arc<str>, i64), VersionState>>,
+    versions_by_state: [Gauge; VersionState::COUNT],
+    model_memory: Family<Labels, Gauge>,
+    resident_memory: Gauge,
+    signatures: Arc<SignatureFamilies>,
+}
+
+/// A request that is being worked on; it is counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "it counts the request until it is dropped"]
+pub struct InflightRequest(Gauge);
+
+impl Drop for InflightRequest {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// Returns metrics that all stand at zero; `version` is the build's, for `salver_build_info`.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        Self(Arc::new(Inner::new(version)))
+    }
+
+    /// Returns the metrics of one signature, made if they are not there.
+    ///
+    /// Takes a lock: call it once per loaded version and signature, not per request.
+    #[must_use]
+    pub fn signature(&self, model: &str, version: i64, signature: &str) -> Arc<SignatureMetrics> {
+        self.0.signatures.get_or_make(model, version, signature)
+    }
+
+    /// Forgets a version that was unloaded, so that the page does not grow with every version ever served.
+    pub fn remove_version(&self, model: &str, version: i64) {
+        self.0.signatures.remove_version(model, version);
+        self.0.model_memory.remove(&memory_labels(model, version));
+    }
+
+    /// Records where a version stands; `None` takes it out of the count.
+    pub fn set_version_state(&self, model: &str, version: i64, state: Option<VersionState>) {
+        let mut versions = self
+            .0
+            .versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = match state {
+            Some(state) => versions.insert((model.into(), version), state),
+            None => versions.remove(&(model.into(), version)),
+        };
+        if let Some(before) = before {
+            self.0.versions_by_state[before as usize].dec();
+        }
+        if let Some(state) = state {
+            self.0.versions_by_state[state as usize].inc();
+        }
+    }
+
+    /// Records what a loaded version is estimated to take.
+    pub fn set_model_memory(&self, model: &str, version: i64, bytes: u64) {
+        self.0
+            .model_memory
+            .get_or_create(&memory_labels(model, version))
+            .set(clamp(bytes));
+    }
+
+    /// Counts an attempt to load a version.
+    pub fn count_load(&self, result: LoadResult) {
+        self.0.loads[result as usize].inc();
+    }
+
+    /// Counts a request that was turned away.
+    pub fn count_refused(&self, reason: Refusal) {
+        self.0.refused[reason as usize].inc();
+    }
+
+    /// Counts a request that failed, by the API it came by (`grpc`, `rest`) and the name of its code.
+    pub fn request_failed(&self, api: &'static str, code: &'static str) {
+        let labels = Labels::new(Metric::FailedRequests.labels(), [api.into(), code.into()]);
+        self.0.failed.get_or_create(&labels).inc();
+    }
+
+    /// Counts a request as being worked on until the result is dropped.
+    pub fn request_started(&self) -> InflightRequest {
+        self.0.inflight_requests.inc();
+        InflightRequest(self.0.inflight_requests.clone())
+    }
+
+    /// Records the bytes reserved for requests, and the budget they come from.
+    pub fn set_inflight_bytes(&self, bytes: u64, limit_bytes: u64) {
+        self.0.inflight_bytes.set(clamp(bytes));
+        self.0.inflight_bytes_limit.set(clamp(limit_bytes));
+    }
+
+    /// Returns every value as OpenMetrics text, which Prometheus reads; see [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn encode(&self) -> String {
+        if let Some(bytes) = process::resident_memory_bytes() {
+            self.0.resident_memory.set(clamp(bytes));
+        }
+        let mut page = String::new();
+        text::encode(&mut page, &self.0.registry).expect("writing to a string does not fail");
+        page
+    }
+}
+
+impl Inner {
+    fn new(version: &str) -> Self {
+        let mut register = Registrar(Registry::default());
+        let signatures = Arc::new(SignatureFamilies::default());
+        register
+            .0
+            .register_collector(Box::new(Arc::clone(&signatures)));
+        let refused = register.family(Metric::RefusedRequests);
+        let loads = register.family(Metric::ModelLoads);
+        let versions = register.family(Metric::ModelVersions);
+        let started_at = process::since_epoch(SystemTime::now()).as_secs_f64();
+        register
+            .value(Metric::StartTime, FloatGauge::default())
+            .set(started_at);
+        let build = Info::new(Labels::new(Metric::Build.labels(), [version.into()]));
+        register.add(Metric::Build, build);
+        Self {
+            failed: register.family(Metric::FailedRequests),
+            refused: Refusal::ALL
+                .map(|reason| series(&refused, Metric::RefusedRequests, reason.name())),
+            loads: LoadResult::ALL.map(|result| series(&loads, Metric::ModelLoads, result.name())),
+            inflight_requests: register.value(Metric::InflightRequests, Gauge::default()),
+            inflight_bytes: register.value(Metric::InflightBytes, Gauge::default()),
+            inflight_bytes_limit: register.value(Metric::InflightBytesLimit, Gauge::default()),
+            versions: Mutex::default(),
+            versions_by_state: VersionState::ALL
+                .map(|state| series(&versions, Metric::ModelVersions, state.name())),
+            model_memory: register.family(Metric::ModelMemory),
+            resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
+            signatures,
+            registry: register.0,
+        }
+    }
+}
+
+/// Registers metrics under their names in the catalogue.
+struct Registrar(Registry);
+
+impl Registrar {
+    fn add(&mut self, metric: Metric, values: impl registry::Metric) {
+        match metric.unit() {
+            Some(unit) => {
+                self.0
+                    .register_with_unit(metric.stem(), metric.help(), unit.clone(), values)
+            }
+            None => self.0.register(metric.stem(), metric.help(), values),
+        }
+    }
+
+    fn value<V: registry::Metric + Clone>(&mut self, metric: Metric, value: V) -> V {
+        self.add(metric, value.clone());
+        value
+    }
+
+    fn family<V>(&mut self, metric: Metric) -> Family<Labels, V>
+    where
+        V: Default + Clone,
+        Family<Labels, V>: registry::Metric + Default,
+    {
+        self.value(metric, Family::default())
+    }
+}
+
+fn series<V: Default + Clone>(
+    family: &Family<Labels, V>,
+    metric: Metric,
+    value: &'static str,
+) -> V {
+    family.get_or_create_owned(&Labels::new(metric.labels(), [value.into()]))
+}
+
+fn memory_labels(model: &str, version: i64) -> Labels {
+    Labels::new(
+        Metric::ModelMemory.labels(),
+        [model.into(), version.to_string().into()],
+    )
+}
+
+fn clamp(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

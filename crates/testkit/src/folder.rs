@@ -1,0 +1,55 @@
+//! A model version's folder that goes away with the test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use salver_backend::ModelFiles;
+use tempfile::TempDir;
+
+/// A temporary folder with a `model.onnx` in it.
+#[derive(Debug)]
+pub struct ModelFolder {
+    dir: TempDir,
+}
+
+impl ModelFolder {
+    /// Makes a folder whose `model.onnx` has these bytes.
+    ///
+    /// # Panics
+    /// If the folder or the file cannot be written.
+    #[must_use]
+    pub fn with_model(bytes: &[u8]) -> Self {
+        let dir = TempDir::new().expect("a temporary folder can be made");
+        let folder = Self { dir };
+        folder.write("model.onnx", bytes);
+        folder
+    }
+
+    /// Writes a file, with the folders above it.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("it has a folder")).expect("folders can be made");
+        fs::write(path, bytes).expect("files can be written");
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns the model file.
+    #[must_use]
+    pub fn main(&self) -> PathBuf {
+        self.path().join("model.onnx")
+    }
+
+    /// Returns what a backend is given.
+    #[must_use]
+    pub fn files(&self) -> ModelFiles {
+        ModelFiles::onnx(&self.main())
+    }
+}

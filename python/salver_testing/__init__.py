@@ -1,0 +1,1 @@
+"""What the client tests and the scenarios share: a server process, tiny models, clients and load."""
