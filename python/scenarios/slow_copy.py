@@ -78,8 +78,8 @@ def broken_copy(folder: Path, server: Server, watcher: Watcher, options: argpars
         problems.append("the status API does not say what is wrong with version 3")
     if states.get(2, {}).get("state") != "AVAILABLE":
         problems.append(f"version 2 is gone: {states.get(2)}")
-    lines = [entry for entry in server.log if entry.get("level") in ("WARN", "ERROR") and "3" in str(entry)]
-    print("the log says of version 3:", *lines, sep="\n  ")
+    lines = [entry for entry in server.log if entry.get("level") == "WARN" and entry.get("version") == 3]
+    print("the log says of version 3:", *(f"{line['message']}: {line.get('error')}" for line in lines), sep="\n  ")
     if not lines:
         problems.append("the log does not name version 3")
     return problems

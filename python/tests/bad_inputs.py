@@ -204,18 +204,25 @@ def unfit_json() -> Iterator[BadInput]:
     unknown = exactly('Serving signature name: "nope" not found in signature def')
     yield row("form: unknown signature", post('{"signature_name": "nope", "instances": [1.0]}'), 400, unknown)
     two = "sum_and_difference"
-    yield row("inputs: bare values for two inputs", instances(1.0, model=two), 400, r".")
-    yield row("inputs: one is missing in a row", instances({"a": 1.0}, model=two), 400, r"(?i)b|size|missing|keys")
-    yield row("inputs: one is missing in the second row", instances({"a": 1, "b": 1}, {"a": 1}, model=two), 400, r".")
-    yield row("inputs: one too many in a row", instances({"a": 1, "b": 1, "c": 1}, model=two), 400, r".")
-    yield row("inputs: unknown in a row", instances({"z": 1.0}), 400, r"z|x")
-    yield row("inputs: rows of values and objects", instances(1.0, {"x": 1.0}), 400, r".")
-    yield row("inputs: rows of objects and values", instances({"x": 1.0}, 1.0), 400, r".")
+    yield row("inputs: bare values for two inputs", instances(1.0, model=two), 400, r"list of objects")
+    yield row("inputs: one is missing in a row", instances({"a": 1.0}, model=two), 400, r"keys must be equal to: a,b")
+    yield row(
+        "inputs: one is missing in the second row",
+        instances({"a": 1, "b": 1}, {"a": 1}, model=two),
+        400,
+        r"element: 1 .*a,b",
+    )
+    yield row("inputs: one too many in a row", instances({"a": 1, "b": 1, "c": 1}, model=two), 400, r"input: c")
+    yield row("inputs: unknown in a row", instances({"z": 1.0}), 400, r"input: z")
+    yield row("inputs: rows of values and objects", instances(1.0, {"x": 1.0}), 400, r"got object at item 1")
+    yield row("inputs: rows of objects and values", instances({"x": 1.0}, 1.0), 400, r"xpecting object .*item 1")
     shapes = instances({"a": 1, "b": 1}, {"a": [1], "b": 1}, model=two)
     yield row("inputs: rows of two shapes", shapes, 400, r"(?i)shape|size|rank|dimension|type")
-    yield row("inputs: one is missing in columns", post('{"inputs": {"a": [1.0]}}', two), 400, r"b")
+    yield row(
+        "inputs: one is missing in columns", post('{"inputs": {"a": [1.0]}}', two), 400, r"Missing named input: b"
+    )
     yield row("inputs: bare value in columns for two", post('{"inputs": [1.0]}', two), 400, r"(?i)inputs|object|named")
-    yield row("inputs: null in columns", post('{"inputs": null}'), 400, r".")
+    yield row("inputs: null in columns", post('{"inputs": null}'), 400, r"null")
 
 
 def unfit_values() -> Iterator[BadInput]:
@@ -232,18 +239,18 @@ def unfit_values() -> Iterator[BadInput]:
     yield row("values: long text is cut", instances("x" * 100_000), 400, r"\A.{0,1000}\Z")
     yield row("values: b64 for a number", instances({"b64": "AACAPw=="}), 400, r"(?i)float|b64|string|type")
     yield row("values: b64 that is none", instances({"b64": "!!!"}), 400, r"(?i)float|b64|base64|type")
-    yield row("values: b64 of a number", instances({"b64": 1}), 400, r".")
-    yield row("values: b64 beside another key", instances({"b64": "AAAA", "x": 1.0}), 400, r".")
+    yield row("values: b64 of a number", instances({"b64": 1}), 400, r"b64")
+    yield row("values: b64 beside another key", instances({"b64": "AAAA", "x": 1.0}), 400, r"b64")
     whole = r"JSON Value: {} Type: \w+ is not of expected type: {}"
     for model, word in {"echo_int32": "int32", "echo_int64": "int64", "echo_uint8": "uint8"}.items():
         for value in ("NaN", "Infinity", "-Infinity", "1.5", "1.0", "1e3", '"1"', "true", "null", "{}"):
             body = post(f'{{"instances": [1, {value}]}}', model)
             text = r".+" if value in ("NaN", "Infinity", "-Infinity", "1e3", "{}") else re.escape(value)
-            message = r"." if value == "{}" else whole.format(text, word)
+            message = r"got object at item 1" if value == "{}" else whole.format(text, word)
             yield row(f"values: {value} for {word}", body, 400, message)
     yield row("values: 2^31 for int32", instances(2**31, model="echo_int32"), 400, whole.format(2**31, "int32"))
     yield row("values: 2^63 for int64", instances(2**63, model="echo_int64"), 400, whole.format(2**63, "int64"))
-    yield row("values: 2^200 for int64", instances(2**200, model="echo_int64"), 400, r".")
+    yield row("values: 2^200 for int64", instances(2**200, model="echo_int64"), 400, r"JSON")
     model_refuses = MODEL_REFUSES
     yield row("values: rows too short for the model", instances([1.0, 2.0], model="linear"), 400, model_refuses)
     yield row("values: lists for a model of vectors", instances([1.0], [2.0]), 400, model_refuses)
@@ -286,17 +293,27 @@ def paths() -> Iterator[BadInput]:
             yield row(f"path: {method} {target}", RestCall(method, target, body), 400, message)
     yield row("path: HEAD", RestCall("HEAD", model), 400, r"\A\Z")
     yield row("path: no model", RestCall("GET", "/v1/models"), 400, exactly("Missing model name in request."))
-    yield row("path: outside of the API", RestCall("GET", "/v2/models"), 404, r".")
-    yield row("path: the root, by POST", RestCall("POST", "/", body), 404, r".")
-    yield row("path: a name that is no UTF-8", post(body, "%ff%fe"), (400, 404), r".")
+    yield row("path: outside of the API", RestCall("GET", "/v2/models"), 404, r"/v2/models")
+    yield row("path: the root, by POST", RestCall("POST", "/", body), 404, r"no such page")
+    yield row("path: a name that is no UTF-8", post(body, "%ff%fe"), (400, 404), r"%ff%fe|Latest")
     status = exactly("Could not find any versions of model nobody")
     yield row("status: unknown model", RestCall("GET", "/v1/models/nobody"), 404, status)
     version = exactly("Could not find version 99 of model half_plus_two")
     yield row("status: unknown version", RestCall("GET", f"{model}/versions/99"), 404, version)
     yield row("metadata: unknown model", RestCall("GET", "/v1/models/nobody/metadata"), 404, latest)
     yield row("metadata: unknown version", RestCall("GET", f"{model}/versions/99/metadata"), 404, specific)
-    yield row("path: classify", RestCall("POST", f"{model}:classify", b'{"examples": [{}]}'), 501, r".")
-    yield row("path: regress", RestCall("POST", f"{model}:regress", b'{"examples": [{}]}'), 501, r".")
+    yield row(
+        "path: classify",
+        RestCall("POST", f"{model}:classify", b'{"examples": [{}]}'),
+        501,
+        r"(?i)classify|regress|example",
+    )
+    yield row(
+        "path: regress",
+        RestCall("POST", f"{model}:regress", b'{"examples": [{}]}'),
+        501,
+        r"(?i)classify|regress|example",
+    )
 
 
 def http_bodies() -> Iterator[BadInput]:
@@ -433,7 +450,6 @@ def grpc_tensors() -> Iterator[BadInput]:
     yield row("tensor: content too short", tensor([3], tensor_content=bytes(8)), INVALID, parsing)
     yield row("tensor: content too long", tensor([3], tensor_content=bytes(16)), INVALID, parsing)
     yield row("tensor: content of no whole element", tensor([1], tensor_content=bytes(3)), INVALID, parsing)
-    yield row("tensor: content without elements", tensor([0], tensor_content=bytes(4)), INVALID, parsing)
     yield row("tensor: a negative dimension", tensor([-1], float_val=[1.0]), INVALID, parsing)
     yield row("tensor: a very negative dimension", tensor([-(2**63)], float_val=[1.0]), INVALID, parsing)
     yield row("tensor: two negative dimensions", tensor([-2, -2], float_val=[1.0] * 4), INVALID, parsing)
@@ -446,10 +462,10 @@ def grpc_tensors() -> Iterator[BadInput]:
     request = predict(predict_request("half_plus_two", x=unknown_rank))
     # TensorFlow reads it as a scalar, which this model cannot take.
     yield row("tensor: an unknown rank", request, INVALID, MODEL_REFUSES)
-    absurd = (INVALID, StatusCode.RESOURCE_EXHAUSTED)
-    yield row("tensor: 4 TB of one value", tensor([2**40], float_val=[1.0]), absurd, r".")
-    yield row("tensor: 4 TB of nothing", tensor([2**40]), absurd, r".")
-    yield row("tensor: 400 MB of one value", tensor([100_000_000], float_val=[1.0]), absurd, r".")
+    absurd, too_large = (INVALID, StatusCode.RESOURCE_EXHAUSTED), r"(?i)more than|large|bytes|memory"
+    yield row("tensor: 4 TB of one value", tensor([2**40], float_val=[1.0]), absurd, too_large)
+    yield row("tensor: 4 TB of nothing", tensor([2**40]), absurd, too_large)
+    yield row("tensor: 400 MB of one value", tensor([100_000_000], float_val=[1.0]), absurd, too_large)
     unsupported = r"tensor parsing error: x|Expects arg\[0\] to be float but .* is provided"
     for number, name in {0: "DT_INVALID", 20: "DT_RESOURCE", 21: "DT_VARIANT", 101: "DT_FLOAT_REF", 99: "99"}.items():
         yield row(f"tensor: dtype {name}", tensor([1], dtype=number), INVALID, unsupported)
@@ -482,7 +498,7 @@ def grpc_bytes() -> Iterator[BadInput]:
     number = GrpcCall(GRPC_PREDICT, b"\x08\x01")
     yield row("protobuf: a number as model_spec", number, INVALID, rf"{TRUNCATED}|Missing ModelSpec")
     name = GrpcCall(GRPC_PREDICT, b"\x0a\x04\x0a\x02\xff\xfe")
-    yield row("protobuf: a name that is no UTF-8", name, (INVALID, StatusCode.NOT_FOUND), r".")
+    yield row("protobuf: a name that is no UTF-8", name, (INVALID, StatusCode.NOT_FOUND), r"UTF-8|Latest")
     huge = GrpcCall(GRPC_PREDICT, good + b"\x7a" + _varint(70_000_000) + bytes(70_000_000))
     exhausted = StatusCode.RESOURCE_EXHAUSTED
     yield row("protobuf: a message beyond the server's budget", huge, exhausted, r"(?i)larg|limit|room")
@@ -535,7 +551,7 @@ def grpc_other_calls() -> Iterator[BadInput]:
     yield row("reload: no list", GrpcCall(f"{models}/HandleReloadConfigRequest", reload), INVALID, not_a_list)
     unimplemented = StatusCode.UNIMPLEMENTED
     for call in (f"{prediction}/Nothing", "/tensorflow.serving.SessionService/SessionRun", "/nothing/Nothing"):
-        yield row(f"grpc: unknown method {call}", GrpcCall(call, b""), unimplemented, r".")
+        yield row(f"grpc: unknown method {call}", GrpcCall(call, b""), unimplemented, re.escape(call))
 
 
 def grpc_frames() -> Iterator[BadInput]:
@@ -545,14 +561,14 @@ def grpc_frames() -> Iterator[BadInput]:
     gzipped = {"grpc_encoding": "gzip"}
     broken = (INVALID, StatusCode.INTERNAL)
     short = (INVALID, StatusCode.INTERNAL, StatusCode.CANCELLED, StatusCode.UNIMPLEMENTED)
-    yield row("frame: no message at all", GrpcBytes(b""), short, r".")
-    yield row("frame: half a prefix", GrpcBytes(b"\0\0"), short, r".")
-    yield row("frame: fewer bytes than announced", GrpcBytes(frame(good, length=1000)), short, r".")
+    yield row("frame: no message at all", GrpcBytes(b""), short, r"(?i)bytes|message|end")
+    yield row("frame: half a prefix", GrpcBytes(b"\0\0"), short, r"(?i)bytes|message|end")
+    yield row("frame: fewer bytes than announced", GrpcBytes(frame(good, length=1000)), short, r"(?i)bytes|message|end")
     exhausted = StatusCode.RESOURCE_EXHAUSTED
     yield row("frame: 2 GB announced", GrpcBytes(frame(b"12345", length=2**31 - 1)), exhausted, r"(?i)larg|limit|room")
     yield row("frame: 4 GB announced", GrpcBytes(frame(b"12345", length=2**32 - 1)), exhausted, r"(?i)larg|limit|room")
-    yield row("frame: two messages", GrpcBytes(frame(good) * 2), short, r".")
-    yield row("frame: bytes after the message", GrpcBytes(frame(good) + b"123"), short, r".")
+    yield row("frame: two messages", GrpcBytes(frame(good) * 2), short, r"(?i)message|more|many")
+    yield row("frame: bytes after the message", GrpcBytes(frame(good) + b"123"), short, r"(?i)message|more|many")
     yield row("frame: an unknown flag", GrpcBytes(frame(good, flag=7)), broken, r"(?i)flag|compress")
     yield row("frame: compressed, but not said how", GrpcBytes(frame(packed, flag=1)), broken, r"(?i)encod|compress")
     unknown = GrpcBytes(frame(good, flag=1), {"grpc_encoding": "snappy"})
@@ -564,4 +580,4 @@ def grpc_frames() -> Iterator[BadInput]:
     bombs = GrpcBytes(frame(bomb(content, b"\0"), flag=1), gzipped)
     yield row("frame: a gzip bomb", bombs, (INVALID, exhausted), r"(?i)larg|limit|room|inflat")
     get = GrpcBytes(b"", {"method": "GET"})
-    yield row("frame: GET", get, (StatusCode.UNIMPLEMENTED, StatusCode.INTERNAL), r".")
+    yield row("frame: GET", get, (StatusCode.UNIMPLEMENTED, StatusCode.INTERNAL), r"GET|POST")

@@ -1,9 +1,11 @@
 """TensorFlow Serving's REST API."""
 
 import gzip
+import http.client
 import json
 import math
 import socket
+import time
 import urllib.request
 
 import pytest
@@ -186,3 +188,21 @@ def test_request_id_and_trace_come_back(rest: Rest) -> None:
     assert answer.headers["x-request-id"] == "my-request"
     assert trace in answer.headers["traceparent"]
     assert rest.predict("half_plus_two", {"instances": [1.0]}).headers["x-request-id"]
+
+
+@pytest.mark.parametrize("line", ["POST /v1/models/half_plus_two:explain", "GET /v1/models/half_plus_two"])
+def test_a_body_that_is_not_needed_does_not_cost_the_connection(server: Server, line: str) -> None:
+    host, port = server.rest.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(3):
+            connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n".encode())
+            # The body comes in a segment of its own, as most clients send it.
+            time.sleep(0.02)
+            connection.sendall(b'{"instances": [1.0]}')
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            answer.read()
+            if answer.getheader("connection") == "close":
+                return
+        assert answer.status in (200, 400)

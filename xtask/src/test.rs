@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell::{self, Shell};
 use crate::steps::Steps;
 
-/// Where `salver engine install` puts its library, instead of into the user's own cache.
-const CACHE: &str = "target/cache/salver";
+/// Where `salver engine install` puts its library, instead of into the user's own cache; the engine's tests look there.
+const CACHE: &str = "target/engines";
 
 /// The interpreter with the clients, made by `python/setup_clients.py`.
 const CLIENTS: &str = "target/python/bin/python";

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let python = std::env::args_os().nth(1).unwrap_or_else(|| "python3".into());
+    let python = std::env::args_os()
+        .nth(1)
+        .unwrap_or_else(|| "python3".into());
     let cache_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/engines");
     let mut progress = |line: &str| report(line);
     match salver_backend_onnxruntime::install(&cache_dir, Path::new(&python), &mut progress) {

@@ -30,23 +30,41 @@ pub(crate) fn check(files: &ModelFiles) -> Result<(OnnxHeader, Signature), Backe
     let is_missing = |operator: &&Operator| {
         !DOMAINS.contains(&operator.domain.as_str()) && !header.functions.contains(*operator)
     };
-    let missing: Vec<_> = header.operators.iter().filter(is_missing).take(MAX_NAMED).map(ToString::to_string).collect();
+    let missing: Vec<_> = header
+        .operators
+        .iter()
+        .filter(is_missing)
+        .take(MAX_NAMED)
+        .map(ToString::to_string)
+        .collect();
     if !missing.is_empty() {
-        let remedy = "export the model without custom operators, or with them as ONNX functions".to_owned();
-        return Err(unsupported(format!("it has no operator {}", missing.join(", ")), remedy));
+        let remedy =
+            "export the model without custom operators, or with them as ONNX functions".to_owned();
+        return Err(unsupported(
+            format!("it has no operator {}", missing.join(", ")),
+            remedy,
+        ));
     }
     let signature = onnx::signature(&header).map_err(|error| {
-        let remedy = "export the model with tensors only (for scikit-learn: `zipmap=False`)".to_owned();
+        let remedy =
+            "export the model with tensors only (for scikit-learn: `zipmap=False`)".to_owned();
         unsupported(error.to_string(), remedy)
     })?;
     let mut specs = signature.inputs.iter().chain(&signature.outputs);
     if let Some(spec) = specs.find(|spec| convert::element_type(spec.dtype).is_none()) {
         let reason = format!("`{}` is declared as {}", spec.name, spec.dtype);
-        return Err(unsupported(reason, "export real and imaginary parts as two float tensors".to_owned()));
+        return Err(unsupported(
+            reason,
+            "export real and imaginary parts as two float tensors".to_owned(),
+        ));
     }
     Ok((header, signature))
 }
 
 pub(crate) fn unsupported(reason: String, remedy: String) -> BackendError {
-    BackendError::Unsupported { platform: PLATFORM, reason, remedy }
+    BackendError::Unsupported {
+        platform: PLATFORM,
+        reason,
+        remedy,
+    }
 }

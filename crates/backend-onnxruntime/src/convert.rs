@@ -47,19 +47,31 @@ pub(crate) fn input<'a>(
         (Some(bytes), _) => Value::borrowed(library, element, tensor.shape(), bytes),
         (None, strings) => Value::strings(library, tensor.shape(), strings.unwrap_or_default()),
     };
-    value.map_err(|error| BackendError::InvalidInput { message: format!("input `{}`: {}", spec.name, error.message) })
+    value.map_err(|error| BackendError::InvalidInput {
+        message: format!("input `{}`: {}", spec.name, error.message),
+    })
 }
 
 /// Returns a result as the model declares it. `lent` is the memory of the inputs.
 ///
 /// # Errors
 /// [`BackendError::Engine`] if the result is not what the model declares.
-pub(crate) fn output(spec: &TensorSpec, value: Value<'_>, lent: &[&[u8]]) -> Result<Tensor, BackendError> {
-    let engine = |message: String| BackendError::Engine { platform: PLATFORM, message };
+pub(crate) fn output(
+    spec: &TensorSpec,
+    value: Value<'_>,
+    lent: &[&[u8]],
+) -> Result<Tensor, BackendError> {
+    let engine = |message: String| BackendError::Engine {
+        platform: PLATFORM,
+        message,
+    };
     let failed = |error: Error| engine(error.message);
     let (element, shape) = value.type_and_shape().map_err(failed)?;
     if element_type(spec.dtype) != Some(element) {
-        let message = format!("output `{}` is declared as {} and came out as {element:?}", spec.name, spec.dtype);
+        let message = format!(
+            "output `{}` is declared as {} and came out as {element:?}",
+            spec.name, spec.dtype
+        );
         return Err(engine(message));
     }
     let tensor = if spec.dtype == DType::String {

@@ -7,14 +7,19 @@
 //! Every pointer that the library hands out is owned by one of these types and released in its `Drop`; every call that
 //! can fail goes through [`Library::check`].
 
-#![allow(unsafe_code, reason = "a C library is called here; each block says why it is sound")]
+#![allow(
+    unsafe_code,
+    reason = "a C library is called here; each block says why it is sound"
+)]
 
 mod library;
+mod memory;
 mod session;
 mod strings;
 mod value;
 
 pub(crate) use library::Library;
+pub use memory::return_free_memory;
 pub(crate) use session::{Session, SessionOptions};
 pub(crate) use value::Value;
 

@@ -29,7 +29,9 @@ const PIP_LINES: usize = 6;
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// There is no wheel for this machine.
-    #[error("there is no prebuilt ONNX Runtime {VERSION} for {os} on {arch}; build it and name the library file")]
+    #[error(
+        "there is no prebuilt ONNX Runtime {VERSION} for {os} on {arch}; build it and name the library file"
+    )]
     UnsupportedPlatform {
         /// The operating system.
         os: &'static str,
@@ -51,7 +53,9 @@ pub enum InstallError {
         output: String,
     },
     /// The file that came is not one that is known to be good.
-    #[error("{file} has SHA-256 {actual}, which is not that of a known release; it was not unpacked")]
+    #[error(
+        "{file} has SHA-256 {actual}, which is not that of a known release; it was not unpacked"
+    )]
     UnknownWheel {
         /// The wheel's file name.
         file: String,
@@ -110,12 +114,18 @@ fn install_pinned(
         progress(&format!("ONNX Runtime {VERSION} is installed already"));
         return Ok(path);
     }
-    fs::create_dir_all(&home).map_err(io_error(format!("cannot make the folder {}", home.display())))?;
+    fs::create_dir_all(&home).map_err(io_error(format!(
+        "cannot make the folder {}",
+        home.display()
+    )))?;
     // Beside its destination, so that it can be renamed into place; no version is named like it.
     let work = tempfile::Builder::new()
         .prefix(".installing-")
         .tempdir_in(&home)
-        .map_err(io_error(format!("cannot make a folder in {}", home.display())))?;
+        .map_err(io_error(format!(
+            "cannot make a folder in {}",
+            home.display()
+        )))?;
 
     progress(&format!("downloading onnxruntime {VERSION} with pip"));
     let wheel = download(python, target, work.path())?;
@@ -138,7 +148,12 @@ fn download(python: &Path, target: Target, dir: &Path) -> Result<PathBuf, Instal
     let dir = dir.join("wheel");
     match pip_download(python, &dir, &[]) {
         Err(InstallError::Pip { output }) => {
-            let other = ["--python-version", "3.12", "--platform", target.pip_platform()];
+            let other = [
+                "--python-version",
+                "3.12",
+                "--platform",
+                target.pip_platform(),
+            ];
             pip_download(python, &dir, &other).map_err(|error| match error {
                 InstallError::Pip { .. } => InstallError::Pip { output },
                 other => other,
@@ -150,34 +165,59 @@ fn download(python: &Path, target: Target, dir: &Path) -> Result<PathBuf, Instal
 
 fn pip_download(python: &Path, dir: &Path, options: &[&str]) -> Result<PathBuf, InstallError> {
     let output = Command::new(python)
-        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-input",
+        ])
         .args(options)
         .arg("-d")
         .arg(dir)
         .arg(format!("onnxruntime=={VERSION}"))
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| InstallError::Python { python: python.display().to_string(), reason: error.to_string() })?;
+        .map_err(|error| InstallError::Python {
+            python: python.display().to_string(),
+            reason: error.to_string(),
+        })?;
     let failed = || {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = complaint.lines().filter(|line| !line.trim().is_empty()).collect();
-        InstallError::Pip { output: lines[lines.len().saturating_sub(PIP_LINES)..].join("\n") }
+        let lines: Vec<_> = complaint
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        InstallError::Pip {
+            output: lines[lines.len().saturating_sub(PIP_LINES)..].join("\n"),
+        }
     };
     if !output.status.success() {
         return Err(failed());
     }
-    let files = fs::read_dir(dir).map_err(io_error("cannot read what pip downloaded".to_owned()))?;
+    let files =
+        fs::read_dir(dir).map_err(io_error("cannot read what pip downloaded".to_owned()))?;
     let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
-    files.flatten().map(|entry| entry.path()).find(is_wheel).ok_or_else(failed)
+    files
+        .flatten()
+        .map(|entry| entry.path())
+        .find(is_wheel)
+        .ok_or_else(failed)
 }
 
 fn check_hash(wheel: &Path, pins: &[Pin]) -> Result<(), InstallError> {
-    let mut file = fs::File::open(wheel).map_err(io_error(format!("cannot open {}", file_name(wheel))))?;
-    let actual = wheel::sha256(&mut file).map_err(io_error(format!("cannot read {}", file_name(wheel))))?;
+    let mut file =
+        fs::File::open(wheel).map_err(io_error(format!("cannot open {}", file_name(wheel))))?;
+    let actual =
+        wheel::sha256(&mut file).map_err(io_error(format!("cannot read {}", file_name(wheel))))?;
     let actual: String = actual.iter().map(|byte| format!("{byte:02x}")).collect();
     match pins.iter().any(|pin| pin.sha256 == actual) {
         true => Ok(()),
-        false => Err(InstallError::UnknownWheel { file: file_name(wheel), actual }),
+        false => Err(InstallError::UnknownWheel {
+            file: file_name(wheel),
+            actual,
+        }),
     }
 }
 
@@ -185,12 +225,16 @@ fn check_hash(wheel: &Path, pins: &[Pin]) -> Result<(), InstallError> {
 fn publish(unpacked: &Path, installed: &Path) -> Result<(), InstallError> {
     match fs::rename(unpacked, installed) {
         Err(_) if library::library_in(installed).is_some() => Ok(()),
-        result => result.map_err(io_error(format!("cannot make the folder {}", installed.display()))),
+        result => result.map_err(io_error(format!(
+            "cannot make the folder {}",
+            installed.display()
+        ))),
     }
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn io_error(what: String) -> impl FnOnce(io::Error) -> InstallError {

@@ -19,12 +19,24 @@ impl OrtInstance {
 }
 
 impl Instance for OrtInstance {
-    fn run(&mut self, inputs: &Inputs<'_>, outputs: &Requested<'_>) -> Result<Outputs, BackendError> {
+    fn run(
+        &mut self,
+        inputs: &Inputs<'_>,
+        outputs: &Requested<'_>,
+    ) -> Result<Outputs, BackendError> {
         let (signature, tensors) = (inputs.signature, inputs.tensors);
         if tensors.len() != signature.inputs.len() {
-            return Err(invalid(format!("expected {} inputs, got {}", signature.inputs.len(), tensors.len())));
+            return Err(invalid(format!(
+                "expected {} inputs, got {}",
+                signature.inputs.len(),
+                tensors.len()
+            )));
         }
-        if let Some(output) = outputs.0.iter().find(|&&output| output >= signature.outputs.len()) {
+        if let Some(output) = outputs
+            .0
+            .iter()
+            .find(|&&output| output >= signature.outputs.len())
+        {
             return Err(invalid(format!("the model has no output {output}")));
         }
         // The library does not run for nothing.
@@ -38,9 +50,15 @@ impl Instance for OrtInstance {
             .map(|(spec, tensor)| convert::input(self.session.library(), spec, tensor))
             .collect::<Result<Vec<_>, _>>()?;
         let results = self.session.run(&values, outputs.0).map_err(run_error)?;
-        let lent: Vec<&[u8]> = tensors.iter().filter_map(Tensor::as_bytes).map(|bytes| &bytes[..]).collect();
+        let lent: Vec<&[u8]> = tensors
+            .iter()
+            .filter_map(Tensor::as_bytes)
+            .map(|bytes| &bytes[..])
+            .collect();
         let pairs = outputs.0.iter().zip(results);
-        pairs.map(|(&output, value)| convert::output(&signature.outputs[output], value, &lent)).collect()
+        pairs
+            .map(|(&output, value)| convert::output(&signature.outputs[output], value, &lent))
+            .collect()
     }
 }
 
@@ -53,10 +71,14 @@ fn invalid(message: String) -> BackendError {
 /// memory.
 fn run_error(error: Error) -> BackendError {
     let Error { code, message } = error;
-    let is_kernels = message.contains("while running") && !message.to_ascii_lowercase().contains("alloc");
+    let is_kernels =
+        message.contains("while running") && !message.to_ascii_lowercase().contains("alloc");
     match code {
         ErrorCode::ORT_INVALID_ARGUMENT => invalid(message),
         ErrorCode::ORT_FAIL | ErrorCode::ORT_RUNTIME_EXCEPTION if is_kernels => invalid(message),
-        _ => BackendError::Engine { platform: PLATFORM, message },
+        _ => BackendError::Engine {
+            platform: PLATFORM,
+            message,
+        },
     }
 }

@@ -19,10 +19,11 @@ mod library;
 mod model;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use salver_backend::{Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles};
 
+pub use ffi::return_free_memory;
 pub use install::{InstallError, VERSION as INSTALLED_VERSION, install};
 
 use library::Opened;
@@ -53,11 +54,17 @@ impl OnnxRuntime {
     /// Returns the engine; the library is opened when it is first asked for.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, opened: OnceLock::new() }
+        Self {
+            config,
+            opened: OnceLock::new(),
+        }
     }
 
     fn opened(&self) -> Result<&Opened, &str> {
-        self.opened.get_or_init(|| library::open(&self.config)).as_ref().map_err(String::as_str)
+        self.opened
+            .get_or_init(|| library::open(&self.config))
+            .as_ref()
+            .map_err(String::as_str)
     }
 }
 
@@ -73,7 +80,11 @@ impl Backend for OnnxRuntime {
                 library: Some(opened.path.clone()),
                 note: "ONNX on CPU; the fastest engine for it".to_owned(),
             },
-            Err(note) => EngineStatus { version: None, library: None, note: note.to_owned() },
+            Err(reason) => EngineStatus {
+                version: None,
+                library: None,
+                note: format!("{reason}; {INSTALL_COMMAND}"),
+            },
         }
     }
 
@@ -81,13 +92,23 @@ impl Backend for OnnxRuntime {
         check::check(files).map(|_| ())
     }
 
-    fn load(&self, files: &ModelFiles, config: &ModelConfig) -> Result<Box<dyn Model>, BackendError> {
+    fn load(
+        &self,
+        files: &ModelFiles,
+        config: &ModelConfig,
+    ) -> Result<Box<dyn Model>, BackendError> {
         let (header, signature) = check::check(files)?;
         let opened = self.opened().map_err(|reason| BackendError::Unavailable {
             platform: PLATFORM,
             reason: reason.to_owned(),
             remedy: INSTALL_COMMAND.to_owned(),
         })?;
-        Ok(Box::new(model::OrtModel::load(Arc::clone(&opened.library), files, &header, signature, config)?))
+        Ok(Box::new(model::OrtModel::load(
+            &opened.library,
+            files,
+            &header,
+            signature,
+            config,
+        )?))
     }
 }

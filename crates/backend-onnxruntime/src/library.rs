@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Config;
 use crate::ffi::Library;
-use crate::{Config, INSTALL_COMMAND};
 
 /// An open library and where it was.
 #[derive(Debug)]
@@ -14,17 +14,24 @@ pub(crate) struct Opened {
     pub(crate) path: PathBuf,
 }
 
-/// Opens the configured library, else the newest one in the cache; an error is a note for the user.
+/// Opens the configured library, else the newest one in the cache; an error says why there is none.
 pub(crate) fn open(config: &Config) -> Result<Opened, String> {
     let path = match (&config.library, &config.cache_dir) {
         (Some(path), _) => path.clone(),
-        (None, Some(cache_dir)) => newest(cache_dir).ok_or_else(|| format!("not installed; {INSTALL_COMMAND}"))?,
-        (None, None) => return Err(format!("not installed; {INSTALL_COMMAND}")),
+        (None, Some(cache_dir)) => newest(cache_dir).ok_or_else(not_installed)?,
+        (None, None) => return Err(not_installed()),
     };
     match Library::open(&path) {
-        Ok(library) => Ok(Opened { library: Arc::new(library), path }),
-        Err(error) => Err(format!("{}: {error}; {INSTALL_COMMAND}", path.display())),
+        Ok(library) => Ok(Opened {
+            library: Arc::new(library),
+            path,
+        }),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+fn not_installed() -> String {
+    "it is not installed".to_owned()
 }
 
 /// Returns the library of the newest version in a cache folder.
@@ -46,7 +53,10 @@ pub(crate) fn library_in(dir: &Path) -> Option<PathBuf> {
         .ok()?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| is_library(&name.to_string_lossy())))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| is_library(&name.to_string_lossy()))
+        })
         .collect();
     libraries.sort();
     libraries.pop()
@@ -55,7 +65,10 @@ pub(crate) fn library_in(dir: &Path) -> Option<PathBuf> {
 /// Tells whether a file is the library by its name: `libonnxruntime.so.1.31.1`, `libonnxruntime.1.31.1.dylib`. Its
 /// companions (`libonnxruntime_providers_shared.so`) are not.
 pub(crate) fn is_library(name: &str) -> bool {
-    let is_dylib = name.starts_with("libonnxruntime.") && Path::new(name).extension().is_some_and(|ext| ext == "dylib");
+    let is_dylib = name.starts_with("libonnxruntime.")
+        && Path::new(name)
+            .extension()
+            .is_some_and(|ext| ext == "dylib");
     name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.") || is_dylib
 }
 
@@ -66,7 +79,10 @@ fn parse_version(name: &str) -> Option<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use salver_backend::Backend;
+
     use super::*;
+    use crate::{INSTALL_COMMAND, OnnxRuntime};
 
     #[test]
     fn the_newest_version_is_found_by_number() {
@@ -75,26 +91,40 @@ mod tests {
         for version in ["1.9.0", "1.31.1", "1.31.0", ".tmp-1.99.0", "notes"] {
             let dir = cache.path().join("onnxruntime").join(version);
             fs::create_dir_all(&dir).expect("folders can be made");
-            fs::write(dir.join(format!("libonnxruntime.so.{version}")), b"").expect("files can be written");
-            fs::write(dir.join("libonnxruntime_providers_shared.so"), b"").expect("files can be written");
+            fs::write(dir.join(format!("libonnxruntime.so.{version}")), b"")
+                .expect("files can be written");
+            fs::write(dir.join("libonnxruntime_providers_shared.so"), b"")
+                .expect("files can be written");
         }
-        fs::create_dir_all(cache.path().join("onnxruntime/2.0.0")).expect("an empty folder is no version");
-        let expected = cache.path().join("onnxruntime/1.31.1/libonnxruntime.so.1.31.1");
+        fs::create_dir_all(cache.path().join("onnxruntime/2.0.0"))
+            .expect("an empty folder is no version");
+        let expected = cache
+            .path()
+            .join("onnxruntime/1.31.1/libonnxruntime.so.1.31.1");
         assert_eq!(newest(cache.path()), Some(expected));
     }
 
     #[test]
-    fn a_library_that_does_not_open_is_a_note_with_the_remedy() {
+    fn a_library_that_does_not_open_is_named_with_the_remedy() {
         let dir = tempfile::TempDir::new().expect("a temporary folder");
         let path = dir.path().join("libonnxruntime.so");
         fs::write(&path, b"not a library").expect("files can be written");
         for config in [
-            Config { library: Some(path), cache_dir: None },
-            Config { library: None, cache_dir: Some(dir.path().to_path_buf()) },
+            Config {
+                library: Some(path),
+                cache_dir: None,
+            },
+            Config {
+                library: None,
+                cache_dir: Some(dir.path().to_path_buf()),
+            },
             Config::default(),
         ] {
-            let note = open(&config).expect_err("there is none");
-            assert!(note.ends_with(INSTALL_COMMAND), "{note}");
+            let names_library = config.library.is_some();
+            let status = OnnxRuntime::new(config).status();
+            assert!(!status.is_available());
+            assert!(status.note.ends_with(INSTALL_COMMAND), "{}", status.note);
+            assert_eq!(status.note.contains("libonnxruntime.so"), names_library);
         }
     }
 }

@@ -15,17 +15,26 @@ use crate::PLATFORM;
 
 /// Tells whether a declared input or output can be of a dtype.
 pub(crate) fn is_served(dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::I32 | DType::I8 | DType::U8 | DType::I64 | DType::Bool)
+    matches!(
+        dtype,
+        DType::F32 | DType::I32 | DType::I8 | DType::U8 | DType::I64 | DType::Bool
+    )
 }
 
 /// Returns a tensor as rten takes it.
 ///
 /// # Errors
 /// [`BackendError::InvalidInput`] if its dtype is not the declared one or a value does not fit.
-pub(crate) fn input<'a>(spec: &TensorSpec, tensor: &'a Tensor) -> Result<ValueOrView<'a>, BackendError> {
+pub(crate) fn input<'a>(
+    spec: &TensorSpec,
+    tensor: &'a Tensor,
+) -> Result<ValueOrView<'a>, BackendError> {
     let invalid = |message: String| BackendError::InvalidInput { message };
     if tensor.dtype() != spec.dtype {
-        return Err(invalid(format!("input `{}`: expected {spec}, got {tensor:?}", spec.name)));
+        return Err(invalid(format!(
+            "input `{}`: expected {spec}, got {tensor:?}",
+            spec.name
+        )));
     }
     match spec.dtype {
         DType::F32 => borrowed::<f32>(tensor),
@@ -35,7 +44,10 @@ pub(crate) fn input<'a>(spec: &TensorSpec, tensor: &'a Tensor) -> Result<ValueOr
         DType::I64 => owned(tensor, narrowed(&spec.name, tensor)?),
         DType::Bool => {
             let bytes = tensor.as_bytes().map_or(&[][..], |bytes| bytes);
-            owned(tensor, bytes.iter().map(|&byte| i32::from(byte != 0)).collect())
+            owned(
+                tensor,
+                bytes.iter().map(|&byte| i32::from(byte != 0)).collect(),
+            )
         }
         other => Err(format!("{other} is not served")),
     }
@@ -47,19 +59,23 @@ where
     ValueView<'a>: From<rten_tensor::TensorView<'a, T>>,
 {
     let elements = tensor.as_slice::<T>().map_err(|error| error.to_string())?;
-    let view = ValueView::from_shape(&tensor.shape()[..], elements).map_err(|error| error.to_string())?;
+    let view =
+        ValueView::from_shape(&tensor.shape()[..], elements).map_err(|error| error.to_string())?;
     Ok(view.into())
 }
 
 fn owned(tensor: &Tensor, elements: Vec<i32>) -> Result<ValueOrView<'static>, String> {
-    let value = Value::from_shape(&tensor.shape()[..], elements).map_err(|error| error.to_string())?;
+    let value =
+        Value::from_shape(&tensor.shape()[..], elements).map_err(|error| error.to_string())?;
     Ok(value.into())
 }
 
 /// Returns 64-bit integers in 32 bits.
 fn narrowed(name: &str, tensor: &Tensor) -> Result<Vec<i32>, BackendError> {
     let invalid = |message: String| BackendError::InvalidInput { message };
-    let wide = tensor.as_slice::<i64>().map_err(|error| invalid(error.to_string()))?;
+    let wide = tensor
+        .as_slice::<i64>()
+        .map_err(|error| invalid(error.to_string()))?;
     let narrow = |(idx, &value): (usize, &i64)| {
         i32::try_from(value).map_err(|_| {
             invalid(format!(
@@ -85,19 +101,35 @@ pub(crate) fn output(spec: &TensorSpec, value: Value) -> Result<Tensor, BackendE
         (DType::U8, Value::UInt8Tensor(tensor)) => taken(tensor),
         (DType::I64, Value::Int32Tensor(tensor)) => {
             let shape = shape(&tensor);
-            Tensor::from_vec(shape, tensor.into_data().into_iter().map(i64::from).collect())
+            Tensor::from_vec(
+                shape,
+                tensor.into_data().into_iter().map(i64::from).collect(),
+            )
         }
         (DType::Bool, Value::Int32Tensor(tensor)) => {
             let shape = shape(&tensor);
-            let bytes: Vec<_> = tensor.into_data().into_iter().map(|value| u8::from(value != 0)).collect();
+            let bytes: Vec<_> = tensor
+                .into_data()
+                .into_iter()
+                .map(|value| u8::from(value != 0))
+                .collect();
             Tensor::from_bytes(DType::Bool, shape, bytes.into())
         }
         _ => {
-            let message = format!("output `{}` is declared as {} and came out as {actual}", spec.name, spec.dtype);
-            return Err(BackendError::Engine { platform: PLATFORM, message });
+            let message = format!(
+                "output `{}` is declared as {} and came out as {actual}",
+                spec.name, spec.dtype
+            );
+            return Err(BackendError::Engine {
+                platform: PLATFORM,
+                message,
+            });
         }
     };
-    tensor.map_err(|error| BackendError::Engine { platform: PLATFORM, message: error.to_string() })
+    tensor.map_err(|error| BackendError::Engine {
+        platform: PLATFORM,
+        message: error.to_string(),
+    })
 }
 
 fn taken<T: Element>(tensor: rten_tensor::Tensor<T>) -> Result<Tensor, TensorError> {

@@ -19,15 +19,30 @@ impl RtenInstance {
         Self { shared, pool }
     }
 
-    fn run_nodes(&self, inputs: &Inputs<'_>, outputs: &[NodeId]) -> Result<Vec<Value>, BackendError> {
-        let values = bind(&inputs.signature.inputs, inputs.tensors, &self.shared.inputs)?;
+    fn run_nodes(
+        &self,
+        inputs: &Inputs<'_>,
+        outputs: &[NodeId],
+    ) -> Result<Vec<Value>, BackendError> {
+        let values = bind(
+            &inputs.signature.inputs,
+            inputs.tensors,
+            &self.shared.inputs,
+        )?;
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
-        self.shared.model.run(values, outputs, Some(options)).map_err(|error| run_error(&error))
+        self.shared
+            .model
+            .run(values, outputs, Some(options))
+            .map_err(|error| run_error(&error))
     }
 }
 
 impl Instance for RtenInstance {
-    fn run(&mut self, inputs: &Inputs<'_>, outputs: &Requested<'_>) -> Result<Outputs, BackendError> {
+    fn run(
+        &mut self,
+        inputs: &Inputs<'_>,
+        outputs: &Requested<'_>,
+    ) -> Result<Outputs, BackendError> {
         // rten computes each output once: an output that is asked for twice is taken once and shared.
         let mut wanted: Vec<usize> = Vec::with_capacity(outputs.0.len());
         for &output in outputs.0 {
@@ -41,7 +56,10 @@ impl Instance for RtenInstance {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let nodes: Vec<_> = wanted.iter().map(|&output| self.shared.outputs[output]).collect();
+        let nodes: Vec<_> = wanted
+            .iter()
+            .map(|&output| self.shared.outputs[output])
+            .collect();
         let values = self.run_nodes(inputs, &nodes)?;
         let tensors: Vec<Tensor> = wanted
             .iter()
@@ -52,7 +70,12 @@ impl Instance for RtenInstance {
             return Ok(tensors);
         }
         let position = |output| wanted.iter().position(|&known| known == output);
-        Ok(outputs.0.iter().filter_map(|&output| position(output)).map(|idx| tensors[idx].clone()).collect())
+        Ok(outputs
+            .0
+            .iter()
+            .filter_map(|&output| position(output))
+            .map(|idx| tensors[idx].clone())
+            .collect())
     }
 }
 
@@ -63,7 +86,11 @@ fn bind<'a>(
     nodes: &[NodeId],
 ) -> Result<Vec<(NodeId, ValueOrView<'a>)>, BackendError> {
     if tensors.len() != nodes.len() || specs.len() != nodes.len() {
-        return Err(invalid(format!("expected {} inputs, got {}", nodes.len(), tensors.len())));
+        return Err(invalid(format!(
+            "expected {} inputs, got {}",
+            nodes.len(),
+            tensors.len()
+        )));
     }
     let pair = |((spec, tensor), &node)| Ok((node, convert::input(spec, tensor)?));
     specs.iter().zip(tensors).zip(nodes).map(pair).collect()
@@ -79,6 +106,9 @@ fn run_error(error: &RunError) -> BackendError {
     let message = error.to_string();
     match error.kind() {
         RunErrorKind::InvalidInput | RunErrorKind::OperatorError => invalid(message),
-        _ => BackendError::Engine { platform: PLATFORM, message },
+        _ => BackendError::Engine {
+            platform: PLATFORM,
+            message,
+        },
     }
 }

@@ -44,12 +44,20 @@ impl Backend for Rten {
         load::check(files).map(|_| ())
     }
 
-    fn load(&self, files: &ModelFiles, config: &ModelConfig) -> Result<Box<dyn Model>, BackendError> {
+    fn load(
+        &self,
+        files: &ModelFiles,
+        config: &ModelConfig,
+    ) -> Result<Box<dyn Model>, BackendError> {
         Ok(Box::new(model::RtenModel::load(files, config)?))
     }
 }
 
 /// Returns the error for a model that another engine may run.
 fn unsupported(reason: String) -> BackendError {
-    BackendError::Unsupported { platform: PLATFORM, reason, remedy: REMEDY.to_owned() }
+    BackendError::Unsupported {
+        platform: PLATFORM,
+        reason,
+        remedy: REMEDY.to_owned(),
+    }
 }

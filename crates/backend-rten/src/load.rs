@@ -13,8 +13,15 @@ use crate::{PLATFORM, convert, operators, unsupported};
 
 /// Element types that may occur inside a graph: those rten computes in, those it holds as 32-bit integers, and half
 /// precision, which it widens.
-const INNER_DTYPES: [DType; 7] =
-    [DType::F32, DType::I32, DType::I8, DType::U8, DType::I64, DType::Bool, DType::F16];
+const INNER_DTYPES: [DType; 7] = [
+    DType::F32,
+    DType::I32,
+    DType::I8,
+    DType::U8,
+    DType::I64,
+    DType::Bool,
+    DType::F16,
+];
 
 /// How many missing operators a message names.
 const MAX_NAMED: usize = 5;
@@ -22,31 +29,57 @@ const MAX_NAMED: usize = 5;
 /// Reads what a model declares and checks that rten can run it.
 pub(crate) fn check(files: &ModelFiles) -> Result<(OnnxHeader, Signature), BackendError> {
     if files.format != ModelFormat::Onnx {
-        return Err(unsupported(format!("it is a {} model, not ONNX", files.format.name())));
+        return Err(unsupported(format!(
+            "it is a {} model, not ONNX",
+            files.format.name()
+        )));
     }
     let header = onnx::read(&files.main)?;
     check_operators(&header)?;
-    let is_inner = |element: &&ElementType| element.dtype().is_some_and(|dtype| INNER_DTYPES.contains(&dtype));
+    let is_inner = |element: &&ElementType| {
+        element
+            .dtype()
+            .is_some_and(|dtype| INNER_DTYPES.contains(&dtype))
+    };
     if let Some(element) = header.elements.iter().find(|element| !is_inner(element)) {
         return Err(unsupported(format!("it computes in {element}")));
     }
     let signature = onnx::signature(&header).map_err(|error| unsupported(error.to_string()))?;
-    if let Some(spec) = signature.inputs.iter().chain(&signature.outputs).find(|spec| !convert::is_served(spec.dtype)) {
-        return Err(unsupported(format!("`{}` is declared as {}", spec.name, spec.dtype)));
+    if let Some(spec) = signature
+        .inputs
+        .iter()
+        .chain(&signature.outputs)
+        .find(|spec| !convert::is_served(spec.dtype))
+    {
+        return Err(unsupported(format!(
+            "`{}` is declared as {}",
+            spec.name, spec.dtype
+        )));
     }
     Ok((header, signature))
 }
 
 fn check_operators(header: &OnnxHeader) -> Result<(), BackendError> {
-    let missing: Vec<_> = header.operators.iter().filter(|operator| !operators::has(operator)).collect();
+    let missing: Vec<_> = header
+        .operators
+        .iter()
+        .filter(|operator| !operators::has(operator))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut names: Vec<_> = missing.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let mut names: Vec<_> = missing
+        .iter()
+        .take(MAX_NAMED)
+        .map(ToString::to_string)
+        .collect();
     if missing.len() > MAX_NAMED {
         names.push(format!("{} more", missing.len() - MAX_NAMED));
     }
-    Err(unsupported(format!("it has no operator {}", names.join(", "))))
+    Err(unsupported(format!(
+        "it has no operator {}",
+        names.join(", ")
+    )))
 }
 
 /// Loads the model; the header is that of the same file.
@@ -63,8 +96,16 @@ pub(crate) fn load(files: &ModelFiles, header: &OnnxHeader) -> Result<rten::Mode
 
 fn load_unguarded(files: &ModelFiles, header: &OnnxHeader) -> Result<rten::Model, BackendError> {
     let options = ModelOptions::with_all_ops();
-    let is_named_as_rten_likes = files.main.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("onnx"));
-    let loaded = if is_named_as_rten_likes && header.external_files.iter().all(|file| is_readable(&file.location)) {
+    let is_named_as_rten_likes = files
+        .main
+        .extension()
+        .is_some_and(|ext| ext.eq_ignore_ascii_case("onnx"));
+    let loaded = if is_named_as_rten_likes
+        && header
+            .external_files
+            .iter()
+            .all(|file| is_readable(&file.location))
+    {
         // Weights go from the file straight to where they stay.
         options.load_file(&files.main)
     } else {
@@ -75,9 +116,15 @@ fn load_unguarded(files: &ModelFiles, header: &OnnxHeader) -> Result<rten::Model
         match error.kind() {
             LoadErrorKind::OperatorInvalid => unsupported(reason),
             LoadErrorKind::OptimizeError | LoadErrorKind::ShapeInferenceFailed => {
-                BackendError::Engine { platform: PLATFORM, message: reason }
+                BackendError::Engine {
+                    platform: PLATFORM,
+                    message: reason,
+                }
             }
-            _ => BackendError::InvalidModel { file: files.file_name(), reason },
+            _ => BackendError::InvalidModel {
+                file: files.file_name(),
+                reason,
+            },
         }
     })
 }
@@ -86,7 +133,10 @@ fn load_unguarded(files: &ModelFiles, header: &OnnxHeader) -> Result<rten::Model
 fn is_readable(location: &str) -> bool {
     let path = Path::new(location);
     let is_plain = path.file_name().is_some_and(|name| name == location);
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     is_plain && (extension.starts_with("data") || extension.starts_with("onnx_data"))
 }
 
@@ -104,14 +154,24 @@ fn load_from_memory(
     };
     let alias = |idx: usize| format!("{idx}.data");
     for (idx, file) in header.external_files.iter().enumerate() {
-        options.external_data(&alias(idx), read(&file.location, &files.dir.join(&file.location))?);
+        options.external_data(
+            &alias(idx),
+            read(&file.location, &files.dir.join(&file.location))?,
+        );
     }
     let mut bytes = read(&files.file_name(), &files.main)?;
     if !header.external_files.is_empty() {
-        let position = |location: &str| header.external_files.iter().position(|file| file.location == location);
-        bytes = onnx::rename_external_files(&bytes, &|location| position(location).map(alias)).map_err(|reason| {
-            BackendError::InvalidModel { file: files.file_name(), reason }
-        })?;
+        let position = |location: &str| {
+            header
+                .external_files
+                .iter()
+                .position(|file| file.location == location)
+        };
+        bytes = onnx::rename_external_files(&bytes, &|location| position(location).map(alias))
+            .map_err(|reason| BackendError::InvalidModel {
+                file: files.file_name(),
+                reason,
+            })?;
     }
     Ok(options.load(bytes))
 }

@@ -29,17 +29,23 @@ impl RtenModel {
         let model = load::load(files, &header)?;
         let nodes = |specs: &[salver_tensor::TensorSpec]| -> Result<Vec<_>, BackendError> {
             let node = |spec: &salver_tensor::TensorSpec| {
-                model.find_node(&spec.tensor_name).ok_or_else(|| BackendError::InvalidModel {
-                    file: files.file_name(),
-                    reason: format!("`{}` is not in its graph", spec.name),
-                })
+                model
+                    .find_node(&spec.tensor_name)
+                    .ok_or_else(|| BackendError::InvalidModel {
+                        file: files.file_name(),
+                        reason: format!("`{}` is not in its graph", spec.name),
+                    })
             };
             specs.iter().map(node).collect()
         };
         let (inputs, outputs) = (nodes(&signature.inputs)?, nodes(&signature.outputs)?);
         Ok(Self {
             signatures: [signature].into_iter().collect(),
-            shared: Arc::new(Shared { model, inputs, outputs }),
+            shared: Arc::new(Shared {
+                model,
+                inputs,
+                outputs,
+            }),
             num_threads: config.num_threads.get(),
         })
     }
@@ -54,12 +60,17 @@ impl Model for RtenModel {
     /// each other's pieces of work and wait for them.
     fn instance(&self) -> Result<Box<dyn Instance>, BackendError> {
         let pool = ThreadPool::with_num_threads(self.num_threads);
-        Ok(Box::new(RtenInstance::new(Arc::clone(&self.shared), Arc::new(pool))))
+        Ok(Box::new(RtenInstance::new(
+            Arc::clone(&self.shared),
+            Arc::new(pool),
+        )))
     }
 }
 
 impl std::fmt::Debug for RtenModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RtenModel").field("platform", &PLATFORM).finish_non_exhaustive()
+        f.debug_struct("RtenModel")
+            .field("platform", &PLATFORM)
+            .finish_non_exhaustive()
     }
 }

@@ -15,6 +15,9 @@ impl Default for ModelConfig {
     /// One instance that may use every core: the lowest latency of a single request.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { num_instances: NonZeroUsize::MIN, num_threads: cores }
+        Self {
+            num_instances: NonZeroUsize::MIN,
+            num_threads: cores,
+        }
     }
 }

@@ -43,13 +43,19 @@ impl ModelFiles {
     /// Returns the main file's name, for messages that must not show whole paths.
     #[must_use]
     pub fn file_name(&self) -> String {
-        self.main.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        self.main
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// Returns an ONNX model's files from the path of its main file.
     #[must_use]
     pub fn onnx(main: &Path) -> Self {
         let dir = main.parent().unwrap_or(Path::new(".")).to_path_buf();
-        Self { format: ModelFormat::Onnx, dir, main: main.to_path_buf() }
+        Self {
+            format: ModelFormat::Onnx,
+            dir,
+            main: main.to_path_buf(),
+        }
     }
 }

@@ -46,7 +46,11 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// As [`Backend::supports`]; [`BackendError::Engine`] if the engine itself refuses.
-    fn load(&self, files: &ModelFiles, config: &ModelConfig) -> Result<Box<dyn Model>, BackendError>;
+    fn load(
+        &self,
+        files: &ModelFiles,
+        config: &ModelConfig,
+    ) -> Result<Box<dyn Model>, BackendError>;
 }
 
 /// A loaded model.
@@ -71,7 +75,11 @@ pub trait Instance: Send {
     /// # Errors
     /// [`BackendError::InvalidInput`] if the values are at fault, else [`BackendError::Engine`]. The error is `Clone`
     /// because it goes to every request of a batch.
-    fn run(&mut self, inputs: &Inputs<'_>, outputs: &Requested<'_>) -> Result<Outputs, BackendError>;
+    fn run(
+        &mut self,
+        inputs: &Inputs<'_>,
+        outputs: &Requested<'_>,
+    ) -> Result<Outputs, BackendError>;
 }
 
 /// What an instance is run on.

@@ -119,7 +119,9 @@ pub struct ExternalFile {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxError {
     /// The file ends too early, as while it is being copied; or a file of weights is missing or too short.
-    #[error("{file} is not whole: {actual_bytes} bytes are there, at least {expected_bytes} are expected")]
+    #[error(
+        "{file} is not whole: {actual_bytes} bytes are there, at least {expected_bytes} are expected"
+    )]
     Incomplete {
         /// The file, relative to the model's folder.
         file: String,
@@ -149,16 +151,24 @@ pub enum OnnxError {
 impl From<OnnxError> for BackendError {
     fn from(error: OnnxError) -> Self {
         match error {
-            OnnxError::Incomplete { file, expected_bytes, actual_bytes } => Self::InvalidModel {
+            OnnxError::Incomplete {
                 file,
-                reason: format!("is not whole: {actual_bytes} bytes are there, at least {expected_bytes} are expected"),
+                expected_bytes,
+                actual_bytes,
+            } => Self::InvalidModel {
+                file,
+                reason: format!(
+                    "is not whole: {actual_bytes} bytes are there, at least {expected_bytes} are expected"
+                ),
             },
-            OnnxError::Malformed { file, reason } => {
-                Self::InvalidModel { file, reason: format!("not a valid ONNX model: {reason}") }
-            }
-            OnnxError::Unreadable { file, reason } => {
-                Self::InvalidModel { file, reason: format!("cannot be read: {reason}") }
-            }
+            OnnxError::Malformed { file, reason } => Self::InvalidModel {
+                file,
+                reason: format!("not a valid ONNX model: {reason}"),
+            },
+            OnnxError::Unreadable { file, reason } => Self::InvalidModel {
+                file,
+                reason: format!("cannot be read: {reason}"),
+            },
         }
     }
 }
@@ -183,15 +193,26 @@ pub struct NotServable {
 /// # Errors
 /// [`OnnxError`].
 pub fn read(path: &Path) -> Result<OnnxHeader, OnnxError> {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut buf = file::FileBuf::open(path)
-        .map_err(|error| OnnxError::Unreadable { file: name.clone(), reason: error.to_string() })?;
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut buf = file::FileBuf::open(path).map_err(|error| OnnxError::Unreadable {
+        file: name.clone(),
+        reason: error.to_string(),
+    })?;
     let result = parse(&mut buf, &name);
     if let Some(error) = buf.into_error() {
-        return Err(OnnxError::Unreadable { file: name, reason: error.to_string() });
+        return Err(OnnxError::Unreadable {
+            file: name,
+            reason: error.to_string(),
+        });
     }
     let header = result?;
-    external::check(path.parent().unwrap_or(Path::new("")), &name, &header.external_files)?;
+    external::check(
+        path.parent().unwrap_or(Path::new("")),
+        &name,
+        &header.external_files,
+    )?;
     Ok(header)
 }
 
@@ -209,8 +230,14 @@ pub fn parse(bytes: impl Buf, file: &str) -> Result<OnnxHeader, OnnxError> {
             expected_bytes: actual_bytes.saturating_add(missing_bytes),
             actual_bytes,
         },
-        parse::Error::Malformed(reason) => OnnxError::Malformed { file: file.to_owned(), reason },
-        parse::Error::Wire(error) => OnnxError::Malformed { file: file.to_owned(), reason: error.to_string() },
+        parse::Error::Malformed(reason) => OnnxError::Malformed {
+            file: file.to_owned(),
+            reason,
+        },
+        parse::Error::Wire(error) => OnnxError::Malformed {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        },
     })
 }
 
@@ -219,19 +246,27 @@ pub fn parse(bytes: impl Buf, file: &str) -> Result<OnnxHeader, OnnxError> {
 /// # Errors
 /// [`NotServable`] for the first input or output that is not a tensor of a known dtype.
 pub fn signature(header: &OnnxHeader) -> Result<Signature, NotServable> {
-    Ok(Signature::serving_default(specs("input", &header.inputs)?, specs("output", &header.outputs)?))
+    Ok(Signature::serving_default(
+        specs("input", &header.inputs)?,
+        specs("output", &header.outputs)?,
+    ))
 }
 
 fn specs(role: &'static str, values: &[ValueInfo]) -> Result<Vec<TensorSpec>, NotServable> {
     let spec = |value: &ValueInfo| match &value.value {
         ValueType::Tensor { element, dims } => match element.dtype() {
             Some(dtype) => Ok(TensorSpec::new(&value.name, dtype, dims.clone())),
-            None => Err(NotServable { role, name: value.name.clone(), kind: format!("tensor of {element}") }),
+            None => Err(NotServable {
+                role,
+                name: value.name.clone(),
+                kind: format!("tensor of {element}"),
+            }),
         },
-        ValueType::Other(kind) => Err(NotServable { role, name: value.name.clone(), kind: (*kind).to_owned() }),
+        ValueType::Other(kind) => Err(NotServable {
+            role,
+            name: value.name.clone(),
+            kind: (*kind).to_owned(),
+        }),
     };
     values.iter().map(spec).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,7 +35,10 @@ pub struct Choice {
 
 impl std::fmt::Debug for Choice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Choice").field("backend", &self.backend.platform()).field("reason", &self.reason).finish()
+        f.debug_struct("Choice")
+            .field("backend", &self.backend.platform())
+            .field("reason", &self.reason)
+            .finish()
     }
 }
 
@@ -47,7 +50,9 @@ pub struct Registry {
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.backends.iter().map(|backend| backend.platform())).finish()
+        f.debug_list()
+            .entries(self.backends.iter().map(|backend| backend.platform()))
+            .finish()
     }
 }
 
@@ -68,7 +73,11 @@ impl Registry {
     /// # Errors
     /// [`BackendError::Unavailable`] for an engine that is unknown or not installed; otherwise the refusal of the
     /// engine that came nearest, with its remedy.
-    pub fn choose(&self, files: &ModelFiles, asked_for: Option<&str>) -> Result<Choice, BackendError> {
+    pub fn choose(
+        &self,
+        files: &ModelFiles,
+        asked_for: Option<&str>,
+    ) -> Result<Choice, BackendError> {
         match asked_for {
             Some(platform) => self.choose_named(files, platform),
             None => self.choose_fastest(files),
@@ -76,8 +85,16 @@ impl Registry {
     }
 
     fn choose_named(&self, files: &ModelFiles, platform: &str) -> Result<Choice, BackendError> {
-        let Some(backend) = self.backends.iter().find(|backend| backend.platform() == platform) else {
-            let known: Vec<_> = self.backends.iter().map(|backend| backend.platform()).collect();
+        let Some(backend) = self
+            .backends
+            .iter()
+            .find(|backend| backend.platform() == platform)
+        else {
+            let known: Vec<_> = self
+                .backends
+                .iter()
+                .map(|backend| backend.platform())
+                .collect();
             return Err(BackendError::Unavailable {
                 platform: "the engine",
                 reason: format!("there is none named `{platform}`"),
@@ -89,11 +106,14 @@ impl Registry {
             return Err(BackendError::Unavailable {
                 platform: backend.platform(),
                 reason: status.note,
-                remedy: format!("run `salver engine install {platform}`"),
+                remedy: "`salver engine list` shows the engines of this machine".to_owned(),
             });
         }
         backend.supports(files)?;
-        Ok(Choice { backend: Arc::clone(backend), reason: "asked for by configuration".to_owned() })
+        Ok(Choice {
+            backend: Arc::clone(backend),
+            reason: "asked for by configuration".to_owned(),
+        })
     }
 
     fn choose_fastest(&self, files: &ModelFiles) -> Result<Choice, BackendError> {
@@ -110,7 +130,10 @@ impl Registry {
                         true => "fastest engine".to_owned(),
                         false => passed_over.join("; "),
                     };
-                    return Ok(Choice { backend: Arc::clone(backend), reason });
+                    return Ok(Choice {
+                        backend: Arc::clone(backend),
+                        reason,
+                    });
                 }
                 Err(error) => {
                     passed_over.push(error.to_string());

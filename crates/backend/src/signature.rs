@@ -28,7 +28,12 @@ impl Signature {
     /// Returns the one signature of a model that has no named ones (ONNX).
     #[must_use]
     pub fn serving_default(inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
-        Self { name: DEFAULT_SIGNATURE.into(), method_name: PREDICT_METHOD.into(), inputs, outputs }
+        Self {
+            name: DEFAULT_SIGNATURE.into(),
+            method_name: PREDICT_METHOD.into(),
+            inputs,
+            outputs,
+        }
     }
 
     /// Returns the position of an input by its client name.
@@ -52,7 +57,11 @@ impl Signatures {
     /// Returns a signature; an empty name means [`DEFAULT_SIGNATURE`].
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Signature>> {
-        self.0.get(if name.is_empty() { DEFAULT_SIGNATURE } else { name })
+        self.0.get(if name.is_empty() {
+            DEFAULT_SIGNATURE
+        } else {
+            name
+        })
     }
 
     /// Iterates over the signatures in the order of their names.
@@ -63,6 +72,11 @@ impl Signatures {
 
 impl FromIterator<Signature> for Signatures {
     fn from_iter<I: IntoIterator<Item = Signature>>(signatures: I) -> Self {
-        Self(signatures.into_iter().map(|signature| (Arc::clone(&signature.name), Arc::new(signature))).collect())
+        Self(
+            signatures
+                .into_iter()
+                .map(|signature| (Arc::clone(&signature.name), Arc::new(signature)))
+                .collect(),
+        )
     }
 }

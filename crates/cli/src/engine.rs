@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use salver_backend::{EngineStatus, Registry};
+use salver_backend_onnxruntime::{self as onnxruntime, OnnxRuntime};
 use salver_backend_rten::Rten;
 use serde_json::{Value, json};
 
@@ -11,9 +12,57 @@ use crate::config::{self, EngineConfig, Env};
 use crate::exit::{Exit, Failure};
 use crate::{output, table};
 
+/// The one engine that is not built in.
+const ONNXRUNTIME: &str = "onnxruntime";
+
 /// Returns the engines of this program, fastest first.
-pub(crate) fn registry(_engines: &EngineConfig) -> Registry {
-    Registry::new(vec![Arc::new(Rten)])
+pub(crate) fn registry(engines: &EngineConfig) -> Registry {
+    let onnxruntime = onnxruntime::Config {
+        library: engines.onnxruntime_library.clone(),
+        cache_dir: engines.cache_dir.clone(),
+    };
+    Registry::new(vec![
+        Arc::new(OnnxRuntime::new(onnxruntime)),
+        Arc::new(Rten),
+    ])
+}
+
+/// Makes sure that an engine or library that was named for all models can be used: to go on with a slower one is not
+/// what was asked for.
+///
+/// # Blocking
+/// Opens the library of the engine that is named.
+pub(crate) fn check_named(
+    name: Option<&str>,
+    engines: &EngineConfig,
+    registry: &Registry,
+) -> Result<(), Failure> {
+    let status = |name: &str| {
+        registry
+            .iter()
+            .find(|backend| backend.platform() == name)
+            .map(|backend| backend.status())
+    };
+    let refuse = |setting: &str, reason: &str| {
+        Err(Failure::new(Exit::Config, format!("{setting}: {reason}")))
+    };
+    if engines.onnxruntime_library.is_some()
+        && let Some(status) = status(ONNXRUNTIME).filter(|status| !status.is_available())
+    {
+        return refuse("SALVER_ONNXRUNTIME_LIB", &status.note);
+    }
+    let Some(name) = name else { return Ok(()) };
+    match status(name) {
+        Some(status) if status.is_available() => Ok(()),
+        Some(status) => refuse("--engine", &status.note),
+        None => {
+            let known: Vec<&str> = registry.iter().map(|backend| backend.platform()).collect();
+            refuse(
+                "--engine",
+                &format!("expected one of {}, got `{name}`", known.join(", ")),
+            )
+        }
+    }
 }
 
 /// Lists or installs engines.
@@ -69,6 +118,21 @@ fn to_json(platform: &str, status: &EngineStatus) -> Value {
     })
 }
 
-fn install(engine: &str, _engines: &EngineConfig) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Usage, engine))
+fn install(engine: &str, engines: &EngineConfig) -> Result<Exit, Failure> {
+    if engine != ONNXRUNTIME {
+        let message = format!(
+            "there is nothing to install for `{engine}`; engines that can be installed: {ONNXRUNTIME}"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let cache_dir = engines.cache_dir.as_deref().ok_or_else(|| {
+        Failure::new(
+            Exit::Config,
+            "there is no folder to install into; set SALVER_CACHE_DIR or HOME",
+        )
+    })?;
+    let library = onnxruntime::install(cache_dir, &engines.python, &mut output::note)
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    output::result(&library.display().to_string());
+    Ok(Exit::Done)
 }

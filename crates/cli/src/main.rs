@@ -42,6 +42,7 @@ use exit::Exit;
 const TENSORFLOW_NAME: &str = "tensorflow_model_server";
 
 fn main() -> ExitCode {
+    salver_memory::configure();
     let typed: Vec<OsString> = std::env::args_os().collect();
     let is_tf_style = is_tf_style(&typed);
     let cli = match Cli::try_parse_from(with_command(typed)) {

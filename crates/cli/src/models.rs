@@ -32,11 +32,10 @@ pub(crate) struct Models {
     watch: Arc<Watch>,
 }
 
-/// What is to be watched, and what is there now.
+/// What is to be watched, and what is there now; mistakes in single models the source itself tells of.
 struct Plan {
     root: Root,
     names: Vec<Arc<str>>,
-    problems: Vec<Problem>,
 }
 
 impl Models {
@@ -46,6 +45,8 @@ impl Models {
     /// If there is nothing to load.
     pub(crate) fn start(config: &ServeConfig) -> Result<Self, Failure> {
         let plan = Plan::of(&config.models)?;
+        let registry = engine::registry(&config.engines);
+        engine::check_named(config.engine.as_deref(), &config.engines, &registry)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let watch = Arc::new(Watch::default());
         let (manager, aspired) = Manager::start(manager_config(config), listener(&metrics, &watch));
@@ -58,7 +59,7 @@ impl Models {
             })),
         };
         let factory = ModelLoaderFactory {
-            registry: engine::registry(&config.engines),
+            registry,
             metrics: metrics.clone(),
             defaults: ModelSettings {
                 engine: config.engine.clone(),
@@ -74,8 +75,6 @@ impl Models {
                 plan.names.clone(),
             ))),
         };
-        // The source tells of these itself, in every look that finds them new.
-        drop(plan.problems);
         let source = source.watch(aspired);
         Ok(Self {
             manager,
@@ -189,7 +188,6 @@ impl Plan {
         Ok(Self {
             root: Root::Discover(dir.to_path_buf()),
             names,
-            problems: discovery.problems,
         })
     }
 
@@ -206,7 +204,6 @@ impl Plan {
         Ok(Self {
             root: Root::Model(entry),
             names: vec![name],
-            problems: Vec::new(),
         })
     }
 }
@@ -241,6 +238,9 @@ fn listener(metrics: &Metrics, watch: &Arc<Watch>) -> Box<dyn Fn(&Event) + Send 
         metrics.set_version_state(&event.id.name, event.id.version, counted_state(event));
         watch.on_event(event, Instant::now());
         log(event);
+        if event.state == State::End {
+            salver_memory::release_free_memory();
+        }
     })
 }
 

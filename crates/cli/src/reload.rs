@@ -143,3 +143,6 @@ fn root(model: ReloadModel) -> Root {
         settings,
     ))
 }
+
+#[cfg(test)]
+mod tests;

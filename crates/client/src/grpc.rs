@@ -11,7 +11,7 @@ use salver_proto::tensorflow::serving::prediction_service_client::PredictionServ
 use salver_tensor::{Dim, Tensor, TensorSpec};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::error::causes;
+use crate::error::root_cause;
 use crate::{
     ClientError, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice, VersionState,
     tensor_proto,
@@ -61,7 +61,7 @@ impl GrpcClient {
             .await
             .map_err(|error| ClientError::Connect {
                 address: address.to_owned(),
-                reason: causes(&error),
+                reason: root_cause(&error),
             })?;
         let predictions = PredictionServiceClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)

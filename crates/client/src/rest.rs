@@ -14,7 +14,7 @@ use salver_protocol::tensor_proto;
 use salver_tensor::{DType, Dim, Tensor, TensorSpec};
 use serde::Deserialize;
 
-use crate::error::causes;
+use crate::error::{causes, root_cause};
 use crate::{
     ClientError, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice, VersionState, json,
 };
@@ -158,7 +158,7 @@ impl RestClient {
                 .map_err(|error| match error.is_connect() {
                     true => ClientError::Connect {
                         address: self.base.clone(),
-                        reason: causes(&error),
+                        reason: root_cause(&error),
                     },
                     false => ClientError::answer(causes(&error)),
                 })?;

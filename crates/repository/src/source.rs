@@ -31,7 +31,7 @@ pub type LabelSink = Arc<dyn Fn(&str, &BTreeMap<String, i64>) + Send + Sync>;
 /// Where models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// Whatever [`crate::discover`] finds there, now and later.
+    /// Whatever [`discover`](crate::discover()) finds there, now and later.
     Discover(PathBuf),
     /// One model, named by flags or by a configuration file. Its settings are these; `model.toml` is not read.
     Model(ModelEntry),

@@ -33,7 +33,13 @@ pub struct Handle<S> {
 impl<S> Handle<S> {
     /// Puts a servable under the care of `inbox`, which gets it back when the last handle is gone.
     pub(crate) fn new(id: ServableId, servable: S, inbox: Arc<Inbox<S>>) -> Self {
-        Self { lease: Arc::new(Lease { id, servable: Some(servable), inbox }) }
+        Self {
+            lease: Arc::new(Lease {
+                id,
+                servable: Some(servable),
+                inbox,
+            }),
+        }
     }
 
     /// Returns which version this is.
@@ -46,19 +52,26 @@ impl<S> Deref for Handle<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
-        self.lease.servable.as_ref().expect("only the destructor takes it out")
+        self.lease
+            .servable
+            .as_ref()
+            .expect("only the destructor takes it out")
     }
 }
 
 impl<S> Clone for Handle<S> {
     fn clone(&self) -> Self {
-        Self { lease: Arc::clone(&self.lease) }
+        Self {
+            lease: Arc::clone(&self.lease),
+        }
     }
 }
 
 impl<S> fmt::Debug for Handle<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("id", self.id()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("id", self.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +86,10 @@ struct Lease<S> {
 impl<S> Drop for Lease<S> {
     fn drop(&mut self) {
         if let Some(servable) = self.servable.take() {
-            self.inbox.post_released(Released { id: self.id.clone(), servable });
+            self.inbox.post_released(Released {
+                id: self.id.clone(),
+                servable,
+            });
         }
     }
 }

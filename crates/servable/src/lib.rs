@@ -13,6 +13,43 @@
 //! holds it. What a servable *is* this crate does not know: it has no dependency on tensors, files or engines, no async
 //! runtime and no clock of its own in the part that decides.
 //!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use salver_servable::{
+//!     Aspired, AvailabilityPreserving, CancelToken, LoadError, Loader, Manager, ManagerConfig,
+//!     Resources, ServableRequest, VersionChoice,
+//! };
+//!
+//! /// Serves a greeting.
+//! struct Greeter(&'static str);
+//!
+//! impl Loader for Greeter {
+//!     type Servable = String;
+//!     fn estimate(&self) -> Resources {
+//!         Resources { memory_bytes: 100 }
+//!     }
+//!     fn load(&self, _cancel: &CancelToken) -> Result<String, LoadError> {
+//!         Ok(format!("{}, world", self.0))
+//!     }
+//! }
+//!
+//! let config = ManagerConfig {
+//!     num_load_threads: 2.try_into()?,
+//!     max_num_load_retries: 5,
+//!     load_retry_interval: Duration::from_secs(60),
+//!     memory_limit_bytes: None,
+//!     policy: Box::new(AvailabilityPreserving),
+//! };
+//! let (manager, aspired) = Manager::start(config, Box::new(|event| println!("{event:?}")));
+//! aspired.set("greeting", vec![Aspired { version: 1, revision: 0, loader: Greeter("Hello") }]);
+//! manager.wait_first_load(&["greeting".into()], None);
+//! let greeting = manager.handle(&ServableRequest { name: "greeting", version: VersionChoice::Latest })?;
+//! assert_eq!(*greeting, "Hello, world");
+//! drop(greeting);
+//! assert_eq!(manager.shutdown(Instant::now() + Duration::from_secs(10)), []);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //! 1. One thread decides, so decisions need no locks. It sleeps until a list, a result or a time arrives; idle, it costs
 //!    nothing. It never runs a loader, never frees a servable and never waits for a request.

@@ -48,7 +48,10 @@ pub struct LoadError {
 impl LoadError {
     /// Makes an error.
     pub fn new(kind: LoadErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 }
 

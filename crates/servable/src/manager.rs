@@ -56,7 +56,7 @@ pub struct ManagerConfig {
 /// Manages servables of one type. Clones are the same manager.
 ///
 /// When the last clone is dropped everything is unloaded as by [`Manager::shutdown`], but nobody waits for it.
-pub struct Manager<S: Send + Sync + 'static> {
+pub struct Manager<S> {
     shared: Arc<Shared<S>>,
     /// Goes with the last clone.
     owner: Arc<Owner<S>>,
@@ -106,8 +106,17 @@ impl<S: Send + Sync + 'static> Manager<S> {
             .name("salver-manager".to_owned())
             .spawn(move || driver.run())
             .expect("a process that starts up can have one more thread");
-        let owner = Owner { inbox: Arc::clone(&inbox), thread: Mutex::new(Some(thread)) };
-        (Self { shared, owner: Arc::new(owner) }, AspiredVersions::new(inbox))
+        let owner = Owner {
+            inbox: Arc::clone(&inbox),
+            thread: Mutex::new(Some(thread)),
+        };
+        (
+            Self {
+                shared,
+                owner: Arc::new(owner),
+            },
+            AspiredVersions::new(inbox),
+        )
     }
 
     /// Finds the servable that a request is for. Takes no lock and waits for nobody.
@@ -132,7 +141,7 @@ impl<S: Send + Sync + 'static> Manager<S> {
 
     /// Sets all labels of a name. In force when the call returns, for versions that are not in service too.
     pub fn set_labels(&self, name: &str, labels: BTreeMap<String, i64>) {
-        let name = Arc::from(name);
+        let (name, labels) = (Arc::from(name), Arc::new(labels));
         self.shared.map.rcu(|map| map.with_labels(&name, &labels));
     }
 
@@ -163,7 +172,11 @@ impl<S: Send + Sync + 'static> Manager<S> {
 impl<S> Owner<S> {
     /// Waits for the manager's thread, which has nothing left to do.
     fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the manager's thread panicked");
         }
@@ -176,20 +189,26 @@ impl<S> Drop for Owner<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> Clone for Manager<S> {
+impl<S> Clone for Manager<S> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), owner: Arc::clone(&self.owner) }
+        Self {
+            shared: Arc::clone(&self.shared),
+            owner: Arc::clone(&self.owner),
+        }
     }
 }
 
-impl<S: Send + Sync + 'static> fmt::Debug for Manager<S> {
+impl<S> fmt::Debug for Manager<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager").field("statuses", &self.statuses()).finish_non_exhaustive()
+        f.debug_struct("Manager")
+            .field("statuses", &self.shared.board.statuses())
+            .finish_non_exhaustive()
     }
 }
 
 /// Returns what a panic had to say.
 fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given")
 }

@@ -66,12 +66,14 @@ pub(crate) struct ServingMap<S> {
 struct Entry<S> {
     /// In ascending order.
     versions: Vec<Handle<S>>,
-    labels: BTreeMap<String, i64>,
+    labels: Arc<BTreeMap<String, i64>>,
 }
 
 impl<S> ServingMap<S> {
     pub(crate) fn new() -> Self {
-        Self { servables: HashMap::new() }
+        Self {
+            servables: HashMap::new(),
+        }
     }
 
     pub(crate) fn lookup(&self, request: &ServableRequest<'_>) -> Result<Handle<S>, LookupError> {
@@ -80,12 +82,17 @@ impl<S> ServingMap<S> {
             VersionChoice::Latest => entry
                 .and_then(|entry| entry.versions.last())
                 .cloned()
-                .ok_or_else(|| LookupError::UnknownModel { name: request.name.to_owned() }),
+                .ok_or_else(|| LookupError::UnknownModel {
+                    name: request.name.to_owned(),
+                }),
             VersionChoice::Version(version) => find_version(entry, request.name, *version),
             VersionChoice::Label(label) => {
-                let version = entry.and_then(|entry| entry.labels.get(label)).ok_or_else(|| {
-                    LookupError::UnknownLabel { name: request.name.to_owned(), label: label.clone() }
-                })?;
+                let version = entry
+                    .and_then(|entry| entry.labels.get(label))
+                    .ok_or_else(|| LookupError::UnknownLabel {
+                        name: request.name.to_owned(),
+                        label: label.clone(),
+                    })?;
                 find_version(entry, request.name, *version)
             }
         }
@@ -95,10 +102,21 @@ impl<S> ServingMap<S> {
     pub(crate) fn with_version(&self, added: &Handle<S>) -> Self {
         let id = added.id();
         self.with_entry(&id.name, |entry| {
-            let versions = entry.versions.iter().filter(|v| v.id().version < id.version).cloned();
-            let higher = entry.versions.iter().filter(|v| v.id().version > id.version).cloned();
+            let versions = entry
+                .versions
+                .iter()
+                .filter(|v| v.id().version < id.version)
+                .cloned();
+            let higher = entry
+                .versions
+                .iter()
+                .filter(|v| v.id().version > id.version)
+                .cloned();
             let versions = versions.chain([added.clone()]).chain(higher).collect();
-            Entry { versions, labels: entry.labels.clone() }
+            Entry {
+                versions,
+                labels: Arc::clone(&entry.labels),
+            }
         })
     }
 
@@ -106,21 +124,27 @@ impl<S> ServingMap<S> {
     pub(crate) fn without_version(&self, name: &Arc<str>, version: i64) -> Self {
         self.with_entry(name, |entry| {
             let versions = entry.versions.iter().filter(|v| v.id().version != version);
-            Entry { versions: versions.cloned().collect(), labels: entry.labels.clone() }
+            Entry {
+                versions: versions.cloned().collect(),
+                labels: Arc::clone(&entry.labels),
+            }
         })
     }
 
     /// Returns this map with other labels for one name.
-    pub(crate) fn with_labels(&self, name: &Arc<str>, labels: &BTreeMap<String, i64>) -> Self {
+    pub(crate) fn with_labels(&self, name: &Arc<str>, labels: &Arc<BTreeMap<String, i64>>) -> Self {
         self.with_entry(name, |entry| Entry {
             versions: entry.versions.clone(),
-            labels: labels.clone(),
+            labels: Arc::clone(labels),
         })
     }
 
     fn with_entry(&self, name: &Arc<str>, change: impl FnOnce(&Entry<S>) -> Entry<S>) -> Self {
         let mut servables = self.servables.clone();
-        let nothing = Entry { versions: Vec::new(), labels: BTreeMap::new() };
+        let nothing = Entry {
+            versions: Vec::new(),
+            labels: Arc::default(),
+        };
         let changed = change(servables.get(name).map_or(&nothing, |entry| entry));
         match changed.versions.is_empty() && changed.labels.is_empty() {
             true => servables.remove(name),
@@ -138,7 +162,10 @@ fn find_version<S>(
     let versions = entry.map_or(&[][..], |entry| &entry.versions);
     match versions.binary_search_by_key(&version, |handle| handle.id().version) {
         Ok(version_idx) => Ok(versions[version_idx].clone()),
-        Err(_) => Err(LookupError::UnknownVersion { name: name.to_owned(), version }),
+        Err(_) => Err(LookupError::UnknownVersion {
+            name: name.to_owned(),
+            version,
+        }),
     }
 }
 

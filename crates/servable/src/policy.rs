@@ -55,7 +55,9 @@ pub struct AvailabilityPreserving;
 
 impl VersionPolicy for AvailabilityPreserving {
     fn next(&self, versions: &[VersionSnapshot]) -> Option<Action> {
-        let has_successor = versions.iter().any(|v| v.is_aspired && v.phase == Phase::Ready);
+        let has_successor = versions
+            .iter()
+            .any(|v| v.is_aspired && v.phase == Phase::Ready);
         let has_aspired = versions.iter().any(|v| v.is_aspired);
         let num_unwanted = versions.iter().filter(is_unwanted).count();
         let may_unload = has_successor || !has_aspired || num_unwanted > 1;
@@ -96,7 +98,11 @@ fn is_unwanted(version: &&VersionSnapshot) -> bool {
 }
 
 fn unload_lowest_unwanted(versions: &[VersionSnapshot]) -> Option<Action> {
-    let lowest = versions.iter().filter(is_unwanted).map(|v| v.version).min()?;
+    let lowest = versions
+        .iter()
+        .filter(is_unwanted)
+        .map(|v| v.version)
+        .min()?;
     Some(Action::Unload(lowest))
 }
 

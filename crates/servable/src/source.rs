@@ -45,12 +45,18 @@ impl<L: Loader> AspiredVersions<L> {
     /// An empty list says that there are none, as of a model that was removed. Of two entries with one number the last
     /// one counts. After the manager was shut down the call has no effect.
     pub fn set(&self, name: &str, versions: Vec<Aspired<L>>) {
-        let candidates = versions.into_iter().map(|Aspired { version, revision, loader }| Candidate {
-            version,
-            revision,
-            memory_bytes: loader.estimate().memory_bytes,
-            loader: Arc::new(loader) as _,
-        });
+        let candidates = versions.into_iter().map(
+            |Aspired {
+                 version,
+                 revision,
+                 loader,
+             }| Candidate {
+                version,
+                revision,
+                memory_bytes: loader.estimate().memory_bytes,
+                loader: Arc::new(loader) as _,
+            },
+        );
         self.inbox.post_aspired(name, candidates.collect());
     }
 
@@ -66,7 +72,9 @@ impl<L: Loader> AspiredVersions<L> {
 
 impl<L: Loader> Clone for AspiredVersions<L> {
     fn clone(&self) -> Self {
-        Self { inbox: Arc::clone(&self.inbox) }
+        Self {
+            inbox: Arc::clone(&self.inbox),
+        }
     }
 }
 
@@ -85,7 +93,10 @@ pub struct SourceTask {
 impl SourceTask {
     /// Makes a task of a thread that ends soon after `stop` was called.
     pub fn new(stop: impl FnOnce() + Send + 'static, thread: JoinHandle<()>) -> Self {
-        Self { stop: Some(Box::new(stop)), thread: Some(thread) }
+        Self {
+            stop: Some(Box::new(stop)),
+            thread: Some(thread),
+        }
     }
 
     /// Asks the source to stop and waits until it has.
@@ -103,7 +114,10 @@ impl SourceTask {
             stop();
         }
         // A source may own its task in a roundabout way; a thread cannot wait for its own end.
-        let thread = self.thread.take().filter(|task| task.thread().id() != thread::current().id());
+        let thread = self
+            .thread
+            .take()
+            .filter(|task| task.thread().id() != thread::current().id());
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("a source panicked; the versions that it named last are still served");
         }
@@ -118,6 +132,8 @@ impl Drop for SourceTask {
 
 impl fmt::Debug for SourceTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SourceTask").field("thread", &self.thread).finish_non_exhaustive()
+        f.debug_struct("SourceTask")
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
     }
 }

@@ -31,7 +31,10 @@ impl Line {
     /// # Units
     /// Durations in microseconds, from the request's headers to the answer's.
     pub(crate) fn end(self, response: &Response<ResponseBody>, context: &RequestContext) {
-        let grpc_status = response.headers().get("grpc-status").and_then(|status| status.to_str().ok());
+        let grpc_status = response
+            .headers()
+            .get("grpc-status")
+            .and_then(|status| status.to_str().ok());
         info!(
             target: "salver::access",
             request_id = %context.id,

@@ -18,7 +18,11 @@ pub(crate) fn answer(app: &App, method: &Method, path: &str) -> Option<Response<
     let (status, content_type, body) = match path {
         "/healthz" => (StatusCode::OK, TEXT_TYPE, "ok\n".to_owned()),
         "/readyz" if app.is_ready() => (StatusCode::OK, TEXT_TYPE, "ready\n".to_owned()),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT_TYPE, "draining\n".to_owned()),
+        "/readyz" => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            TEXT_TYPE,
+            "draining\n".to_owned(),
+        ),
         "/metrics" => (StatusCode::OK, METRICS_TYPE, metrics(app)),
         _ => return None,
     };
@@ -29,6 +33,7 @@ pub(crate) fn answer(app: &App, method: &Method, path: &str) -> Option<Response<
 }
 
 fn metrics(app: &App) -> String {
-    app.metrics.set_inflight_bytes(app.budget.inflight_bytes(), app.budget.limit_bytes());
+    app.metrics
+        .set_inflight_bytes(app.budget.inflight_bytes(), app.budget.limit_bytes());
     app.metrics.encode()
 }

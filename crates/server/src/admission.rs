@@ -18,7 +18,10 @@ pub(crate) struct ByteBudget {
 
 impl ByteBudget {
     pub(crate) fn new(limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { limit_bytes, inflight_bytes: AtomicU64::new(0) })
+        Arc::new(Self {
+            limit_bytes,
+            inflight_bytes: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn limit_bytes(&self) -> u64 {
@@ -30,7 +33,11 @@ impl ByteBudget {
     }
 
     pub(crate) fn reservation(self: &Arc<Self>) -> Reservation {
-        Reservation { budget: Arc::clone(self), num_bytes: 0 }
+        Reservation {
+            budget: Arc::clone(self),
+            num_bytes: 0,
+            sibling_bytes: 0,
+        }
     }
 }
 
@@ -39,15 +46,22 @@ impl ByteBudget {
 pub(crate) struct Reservation {
     budget: Arc<ByteBudget>,
     num_bytes: u64,
+    /// What the same request had reserved elsewhere when this reservation was made.
+    sibling_bytes: u64,
 }
 
 impl Reservation {
     /// Takes more bytes, or refuses and takes none.
     pub(crate) fn grow(&mut self, num_bytes: usize) -> Result<(), ServeError> {
         let num_bytes = num_bytes as u64;
-        let before = self.budget.inflight_bytes.fetch_add(num_bytes, Ordering::Relaxed);
+        let before = self
+            .budget
+            .inflight_bytes
+            .fetch_add(num_bytes, Ordering::Relaxed);
         if before.saturating_add(num_bytes) > self.budget.limit_bytes {
-            self.budget.inflight_bytes.fetch_sub(num_bytes, Ordering::Relaxed);
+            self.budget
+                .inflight_bytes
+                .fetch_sub(num_bytes, Ordering::Relaxed);
             return Err(self.refusal(num_bytes, before));
         }
         self.num_bytes += num_bytes;
@@ -56,13 +70,17 @@ impl Reservation {
 
     /// Counts bytes that exist already and cannot be refused (an answer), so that new requests are.
     pub(crate) fn hold(&mut self, num_bytes: usize) {
-        self.budget.inflight_bytes.fetch_add(num_bytes as u64, Ordering::Relaxed);
+        self.budget
+            .inflight_bytes
+            .fetch_add(num_bytes as u64, Ordering::Relaxed);
         self.num_bytes += num_bytes as u64;
     }
 
-    /// Returns an empty reservation of the same budget.
+    /// Returns an empty reservation of the same budget for the same request.
     pub(crate) fn sibling(&self) -> Self {
-        self.budget.reservation()
+        let mut sibling = self.budget.reservation();
+        sibling.sibling_bytes = self.num_bytes;
+        sibling
     }
 
     /// Takes over the bytes of another reservation of the same budget.
@@ -72,22 +90,30 @@ impl Reservation {
 
     /// Returns how many more bytes this request could take now.
     pub(crate) fn remaining(&self) -> usize {
-        let remaining = self.budget.limit_bytes.saturating_sub(self.budget.inflight_bytes());
+        let remaining = self
+            .budget
+            .limit_bytes
+            .saturating_sub(self.budget.inflight_bytes());
         usize::try_from(remaining).unwrap_or(usize::MAX)
     }
 
     fn refusal(&self, num_bytes: u64, inflight_bytes: u64) -> ServeError {
         let limit_bytes = self.budget.limit_bytes;
-        if self.num_bytes + num_bytes > limit_bytes {
+        if self.sibling_bytes + self.num_bytes + num_bytes > limit_bytes {
             return ServeError::TooLarge { limit_bytes };
         }
-        ServeError::NoRoom { inflight_bytes, limit_bytes }
+        ServeError::NoRoom {
+            inflight_bytes,
+            limit_bytes,
+        }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.inflight_bytes.fetch_sub(self.num_bytes, Ordering::Relaxed);
+        self.budget
+            .inflight_bytes
+            .fetch_sub(self.num_bytes, Ordering::Relaxed);
     }
 }
 
@@ -101,8 +127,17 @@ mod tests {
         let mut first = budget.reservation();
         first.grow(60).expect("fits");
         let mut second = budget.reservation();
-        assert!(matches!(second.grow(41), Err(ServeError::NoRoom { inflight_bytes: 60, limit_bytes: 100 })));
-        assert!(matches!(second.grow(101), Err(ServeError::TooLarge { limit_bytes: 100 })));
+        assert!(matches!(
+            second.grow(41),
+            Err(ServeError::NoRoom {
+                inflight_bytes: 60,
+                limit_bytes: 100
+            })
+        ));
+        assert!(matches!(
+            second.grow(101),
+            Err(ServeError::TooLarge { limit_bytes: 100 })
+        ));
         assert_eq!(second.remaining(), 40);
         second.grow(40).expect("fits exactly");
         drop(first);

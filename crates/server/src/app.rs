@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use salver_repository::LoadedModel;
 use salver_servable::Manager;
@@ -64,7 +64,10 @@ impl App {
     ) -> Response<ResponseBody> {
         let context = RequestContext::new(request.headers(), peer, &self.ids);
         let _inflight = self.metrics.request_started();
-        let line = self.config.access_log.then(|| access_log::Line::begin(&request));
+        let line = self
+            .config
+            .access_log
+            .then(|| access_log::Line::begin(&request));
         let mut response = if is_grpc(request.headers()) {
             Box::pin(self.answer_grpc(request, speaks, &context)).await
         } else {
@@ -84,7 +87,9 @@ impl App {
         context: &RequestContext,
     ) -> Response<ResponseBody> {
         if !speaks.grpc {
-            return grpc::refuse("this port does not speak gRPC; the server's start-up log names the one that does");
+            return grpc::refuse(
+                "this port does not speak gRPC; the server's start-up log names the one that does",
+            );
         }
         if self.standard.takes(request.uri().path()) {
             return self.standard.answer(request).await;
@@ -98,13 +103,25 @@ impl App {
         speaks: Speaks,
         context: &RequestContext,
     ) -> Response<ResponseBody> {
-        if speaks.admin && let Some(response) = admin::answer(self, request.method(), request.uri().path()) {
-            return response;
+        let is_http1 = request.version() < Version::HTTP_2;
+        let mut call = self.call(request, context);
+        let page = if speaks.admin {
+            admin::answer(self, &call.method, call.uri.path())
+        } else {
+            None
+        };
+        let mut response = match page {
+            Some(page) => page,
+            None if speaks.rest => rest::answer(self, &mut call).await,
+            None => rest::refuse(&call.method, call.uri.path(), speaks),
+        };
+        // Left in the socket, the rest of the body would be read as the next request.
+        if is_http1 && !call.body.discard().await {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if speaks.rest {
-            return rest::answer(self, self.call(request, context)).await;
-        }
-        rest::refuse(request.method(), request.uri().path(), speaks)
+        response
     }
 
     fn call(&self, request: Request<Incoming>, context: &RequestContext) -> Call {
@@ -121,5 +138,7 @@ impl App {
 
 /// Tells by the content type whether a request is gRPC.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use salver_protocol::rope::Rope;
@@ -17,6 +18,9 @@ use crate::work::Work;
 /// How much is inflated between two looks at the budget.
 const INFLATE_STEP_BYTES: usize = 64 * 1024;
 
+/// The longest body that is read only to be thrown away, and the time that may take.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024;
+const MAX_DISCARD_TIME: Duration = Duration::from_secs(1);
 /// What a piece of a body costs beside its bytes, so that a flood of tiny ones is counted too.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 /// The pace below which a body is a way of holding on to a connection: slower than any modem.
@@ -27,6 +31,7 @@ const MIN_BYTES_PER_SECOND: u64 = 1024;
 pub(crate) struct Receiver {
     body: Incoming,
     pace: Pace,
+    is_at_end: bool,
 }
 
 /// How slow a body may be: no silence longer than the time-out, and no slower overall than the least pace.
@@ -40,22 +45,36 @@ struct Pace {
 impl Pace {
     /// Returns when the next bytes are due.
     fn due(&self, now: Instant) -> Instant {
-        let earned = Duration::from_millis(self.num_bytes.saturating_mul(1000) / MIN_BYTES_PER_SECOND);
+        let earned =
+            Duration::from_millis(self.num_bytes.saturating_mul(1000) / MIN_BYTES_PER_SECOND);
         (now + self.silence).min(self.started + self.silence + earned)
     }
 }
 
 impl Receiver {
     pub(crate) fn new(body: Incoming, silence: Duration) -> Self {
-        Self { body, pace: Pace { started: Instant::now(), silence, num_bytes: 0 } }
+        let is_at_end = body.is_end_stream();
+        Self {
+            body,
+            pace: Pace {
+                started: Instant::now(),
+                silence,
+                num_bytes: 0,
+            },
+            is_at_end,
+        }
     }
 
     /// Returns the next bytes, reserved already, or `None` at the end.
-    pub(crate) async fn next(&mut self, reservation: &mut Reservation) -> Result<Option<Bytes>, ServeError> {
+    pub(crate) async fn next(
+        &mut self,
+        reservation: &mut Reservation,
+    ) -> Result<Option<Bytes>, ServeError> {
         loop {
             let due = self.pace.due(Instant::now());
             let frame = tokio::time::timeout_at(due, self.body.frame()).await;
             let Some(frame) = frame.map_err(|_| ServeError::BodyTimeout)? else {
+                self.is_at_end = true;
                 return Ok(None);
             };
             let frame = frame.map_err(|error| ServeError::BodyBroken(error.to_string()))?;
@@ -68,12 +87,37 @@ impl Receiver {
     }
 
     /// Returns the whole body as the frames it came in.
-    pub(crate) async fn collect(mut self, reservation: &mut Reservation) -> Result<Rope, ServeError> {
+    pub(crate) async fn collect(
+        &mut self,
+        reservation: &mut Reservation,
+    ) -> Result<Rope, ServeError> {
         let mut rope = Rope::default();
         while let Some(bytes) = self.next(reservation).await? {
             rope.push(bytes);
         }
         Ok(rope)
+    }
+
+    /// Throws away a body that the answer did not need, so that the connection can be used again; returns whether that
+    /// succeeded. A body that is long or slow is not worth it: closing the connection is cheaper.
+    pub(crate) async fn discard(&mut self) -> bool {
+        let discarding = async {
+            let mut left = MAX_DISCARDED_BYTES;
+            while !self.is_at_end {
+                match self.body.frame().await {
+                    Some(Ok(frame)) => {
+                        left = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))?
+                    }
+                    Some(Err(_)) => return None,
+                    None => self.is_at_end = true,
+                }
+            }
+            Some(())
+        };
+        matches!(
+            tokio::time::timeout(MAX_DISCARD_TIME, discarding).await,
+            Ok(Some(()))
+        )
     }
 }
 
@@ -84,20 +128,27 @@ impl Receiver {
 pub(crate) async fn inflate(work: &mut Work<'_>, compressed: Bytes) -> Result<Bytes, ServeError> {
     let max_bytes = work.app.config.max_inflated_bytes;
     let mut reserved = work.reservation.sibling();
-    let inflate = move || inflate_here(&compressed, max_bytes, &mut reserved).map(|bytes| (bytes, reserved));
+    let inflate =
+        move || inflate_here(&compressed, max_bytes, &mut reserved).map(|bytes| (bytes, reserved));
     let (bytes, reserved) = work.app.cpu.run(usize::MAX, inflate).await??;
     work.reservation.absorb(reserved);
     Ok(bytes)
 }
 
 /// Inflates step by step; every byte that comes out is reserved.
-fn inflate_here(compressed: &[u8], max_bytes: u64, reservation: &mut Reservation) -> Result<Bytes, ServeError> {
+fn inflate_here(
+    compressed: &[u8],
+    max_bytes: u64,
+    reservation: &mut Reservation,
+) -> Result<Bytes, ServeError> {
     let mut decoder = MultiGzDecoder::new(compressed);
     let mut inflated = Vec::new();
     loop {
         let len = inflated.len();
         reservation.grow(INFLATE_STEP_BYTES)?;
-        let read = (&mut decoder).take(INFLATE_STEP_BYTES as u64).read_to_end(&mut inflated);
+        let read = (&mut decoder)
+            .take(INFLATE_STEP_BYTES as u64)
+            .read_to_end(&mut inflated);
         read.map_err(|error| ServeError::BadCompression(error.to_string()))?;
         if inflated.len() as u64 > max_bytes {
             let reason = format!("it is larger than the limit of {max_bytes} bytes");
@@ -117,10 +168,18 @@ mod tests {
     fn neither_silence_nor_a_trickle_holds_a_connection() {
         let started = Instant::now();
         let at = |seconds| started + Duration::from_secs(seconds);
-        let pace = |num_bytes| Pace { started, silence: Duration::from_secs(30), num_bytes };
+        let pace = |num_bytes| Pace {
+            started,
+            silence: Duration::from_secs(30),
+            num_bytes,
+        };
         assert_eq!(pace(0).due(started), at(30));
         assert_eq!(pace(1 << 20).due(at(5)), at(35), "fast so far, silent now");
-        assert_eq!(pace(60).due(at(60)), started + Duration::from_millis(30_058), "one byte a second");
+        assert_eq!(
+            pace(60).due(at(60)),
+            started + Duration::from_millis(30_058),
+            "one byte a second"
+        );
         assert_eq!(pace(100 * 1024).due(at(90)), at(120), "slow but honest");
     }
 }

@@ -71,8 +71,13 @@ pub(crate) async fn accept(
         }
     }
     drop(listener);
-    let Phase::Draining(deadline) = *phase.borrow() else { return 0 };
-    if tokio::time::timeout_at(deadline, connections.join_all()).await.is_ok() {
+    let Phase::Draining(deadline) = *phase.borrow() else {
+        return 0;
+    };
+    if tokio::time::timeout_at(deadline, connections.join_all())
+        .await
+        .is_ok()
+    {
         return 0;
     }
     let num_cut = connections.len();

@@ -26,9 +26,16 @@ pub(crate) struct RequestContext {
 
 impl RequestContext {
     pub(crate) fn new(headers: &HeaderMap, peer: SocketAddr, ids: &RequestIds) -> Self {
-        let trace = headers.get(TRACEPARENT).and_then(|value| TraceParent::parse(value.to_str().ok()?));
+        let trace = headers
+            .get(TRACEPARENT)
+            .and_then(|value| TraceParent::parse(value.to_str().ok()?));
         let trace = trace.map(|trace| trace.child(ids.next()));
-        Self { id: ids.of(headers), trace, peer, started: Instant::now() }
+        Self {
+            id: ids.of(headers),
+            trace,
+            peer,
+            started: Instant::now(),
+        }
     }
 
     /// Adds the id and the trace to an answer's headers.
@@ -40,7 +47,10 @@ impl RequestContext {
         if let Ok(id) = id {
             headers.insert(REQUEST_ID, id);
         }
-        if let Some(Ok(trace)) = self.trace.map(|trace| HeaderValue::from_str(&trace.to_string())) {
+        if let Some(Ok(trace)) = self
+            .trace
+            .map(|trace| HeaderValue::from_str(&trace.to_string()))
+        {
             headers.insert(TRACEPARENT, trace);
         }
     }
@@ -73,12 +83,16 @@ pub(crate) struct RequestIds {
 impl RequestIds {
     /// Starts at `seed`, which should differ from process to process.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { next: AtomicU64::new(seed) }
+        Self {
+            next: AtomicU64::new(seed),
+        }
     }
 
     /// Returns a number that was not returned before, well spread (the finaliser of splitmix64).
     pub(crate) fn next(&self) -> u64 {
-        let mut id = self.next.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let mut id = self
+            .next
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
         id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (id ^ (id >> 31)).max(1)
@@ -86,9 +100,13 @@ impl RequestIds {
 
     fn of(&self, headers: &HeaderMap) -> RequestId {
         let given = headers.get(REQUEST_ID).filter(|id| {
-            (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+            (1..=MAX_REQUEST_ID_BYTES).contains(&id.len())
+                && id.as_bytes().iter().all(u8::is_ascii_graphic)
         });
-        given.map_or_else(|| RequestId::Made(self.next()), |id| RequestId::Given(id.clone()))
+        given.map_or_else(
+            || RequestId::Made(self.next()),
+            |id| RequestId::Given(id.clone()),
+        )
     }
 }
 
@@ -104,15 +122,22 @@ impl TraceParent {
     /// Reads `00-<32 hex>-<16 hex>-<2 hex>`; a later version may have more fields behind.
     pub(crate) fn parse(value: &str) -> Option<Self> {
         let mut parts = value.split('-');
-        let (version, trace_id, parent_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, trace_id, parent_id, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let version = lower_hex(version, 2)?;
         if version == 0xff || (version == 0 && parts.next().is_some()) {
             return None;
         }
         let trace_id = lower_hex(trace_id, 32).filter(|&id| id != 0)?;
-        let parent_id = u64::try_from(lower_hex(parent_id, 16)?).ok().filter(|&id| id != 0)?;
+        let parent_id = u64::try_from(lower_hex(parent_id, 16)?)
+            .ok()
+            .filter(|&id| id != 0)?;
         let flags = u8::try_from(lower_hex(flags, 2)?).ok()?;
-        Some(Self { trace_id, parent_id, flags })
+        Some(Self {
+            trace_id,
+            parent_id,
+            flags,
+        })
     }
 
     /// Returns the same trace with this server as the parent.
@@ -127,7 +152,11 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.parent_id, self.flags)
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace_id, self.parent_id, self.flags
+        )
     }
 }
 
@@ -168,7 +197,10 @@ mod tests {
         let trace = TraceParent::parse(given).expect("valid");
         assert_eq!(trace.to_string(), given);
         let child = trace.child(0xabc);
-        assert_eq!(child.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01");
+        assert_eq!(
+            child.to_string(),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! tonic's, with small message limits.
 
 mod model_service;
+mod model_spec;
 mod predict;
 mod standard;
 mod unary;
@@ -52,7 +53,10 @@ pub(crate) fn refuse(message: &str) -> Response<ResponseBody> {
 
 async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError> {
     if call.method != Method::POST {
-        return Err(ServeError::Unimplemented(format!("gRPC calls are POST, not {}", call.method)));
+        return Err(ServeError::Unimplemented(format!(
+            "gRPC calls are POST, not {}",
+            call.method
+        )));
     }
     let rpc = Rpc::of(call.uri.path())?;
     let message = unary::receive(work, &call.headers, call.body).await?;
@@ -79,12 +83,16 @@ impl Rpc {
             "/tensorflow.serving.PredictionService/Predict" => Ok(Self::Predict),
             "/tensorflow.serving.PredictionService/GetModelMetadata" => Ok(Self::GetModelMetadata),
             "/tensorflow.serving.ModelService/GetModelStatus" => Ok(Self::GetModelStatus),
-            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => Ok(Self::HandleReloadConfigRequest),
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
+                Ok(Self::HandleReloadConfigRequest)
+            }
             "/tensorflow.serving.PredictionService/Classify"
             | "/tensorflow.serving.PredictionService/Regress"
-            | "/tensorflow.serving.PredictionService/MultiInference" => Err(ServeError::Unimplemented(format!(
-                "{path} takes tf.Example, which no engine of this build can parse; use Predict"
-            ))),
+            | "/tensorflow.serving.PredictionService/MultiInference" => {
+                Err(ServeError::Unimplemented(format!(
+                    "{path} takes tf.Example, which no engine of this build can parse; use Predict"
+                )))
+            }
             _ => Err(ServeError::Unimplemented(format!("unknown method {path}"))),
         }
     }
@@ -104,7 +112,11 @@ fn success(mut message: BytesMut, reservation: Reservation) -> Response<Response
     message[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let mut response = Response::new(ResponseBody::counted(message.freeze(), Some(trailers), reservation));
+    let mut response = Response::new(ResponseBody::counted(
+        message.freeze(),
+        Some(trailers),
+        reservation,
+    ));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_TYPE);
     response
 }
@@ -115,7 +127,10 @@ fn trailers_only(error: &ServeError) -> Response<ResponseBody> {
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC_TYPE);
-    headers.insert("grpc-status", HeaderValue::from(u16::from(error.code().number())));
+    headers.insert(
+        "grpc-status",
+        HeaderValue::from(u16::from(error.code().number())),
+    );
     let message = cut(error.to_string());
     let message = utf8_percent_encode(&message, MESSAGE_ESCAPES).to_string();
     if let Ok(message) = HeaderValue::from_str(&message) {

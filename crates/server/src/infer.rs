@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::App;
+use crate::status::{Code, ServeError};
+use crate::work::Work;
 use salver_backend::{Signature, Signatures};
 use salver_batching::Batch;
 use salver_protocol::metadata::{SignatureView, VersionState};
 use salver_protocol::tensor_proto::{self, TensorProtoError};
 use salver_repository::LoadedModel;
-use salver_servable::{Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus};
+use salver_servable::{
+    Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus,
+};
 use salver_telemetry::{Phase, SignatureMetrics};
 use salver_tensor::Tensor;
-use crate::app::App;
-use crate::status::{Code, ServeError};
-use crate::work::Work;
 
 /// Finds the version of a model that a request names.
 pub(crate) fn lookup(
@@ -30,20 +32,9 @@ pub(crate) fn lookup(
         salver_protocol::VersionChoice::Version(version) => VersionChoice::Version(*version),
         salver_protocol::VersionChoice::Label(label) => VersionChoice::Label(label.clone()),
     };
-    app.manager.handle(&ServableRequest { name, version }).map_err(ServeError::Lookup)
-}
-
-/// Reads a `ModelSpec` of generated code.
-pub(crate) fn model_spec(
-    spec: salver_proto::tensorflow::serving::ModelSpec,
-) -> (String, salver_protocol::VersionChoice) {
-    use salver_proto::tensorflow::serving::model_spec::VersionChoice as Choice;
-    let version = match spec.version_choice {
-        None => salver_protocol::VersionChoice::Latest,
-        Some(Choice::Version(version)) => salver_protocol::VersionChoice::Version(version),
-        Some(Choice::VersionLabel(label)) => salver_protocol::VersionChoice::Label(label),
-    };
-    (spec.name, version)
+    app.manager
+        .handle(&ServableRequest { name, version })
+        .map_err(ServeError::Lookup)
 }
 
 /// Puts the inputs of a request into the order of the signature.
@@ -67,7 +58,11 @@ pub(crate) fn arrange(
             (None, _) => {}
         }
     }
-    if let Some(missing) = signature.inputs.iter().find(|spec| !names.iter().any(|name| *name == *spec.name)) {
+    if let Some(missing) = signature
+        .inputs
+        .iter()
+        .find(|spec| !names.iter().any(|name| *name == *spec.name))
+    {
         return Err(ServeError::InputAlias {
             alias: missing.name.to_string(),
             feed: missing.tensor_name.to_string(),
@@ -75,7 +70,10 @@ pub(crate) fn arrange(
         });
     }
     if let Some((input, error)) = failed {
-        return Err(ServeError::TensorProto { input, reason: error.to_string() });
+        return Err(ServeError::TensorProto {
+            input,
+            reason: error.to_string(),
+        });
     }
     let tensors: Vec<Tensor> = slots.into_iter().flatten().collect();
     check_dtypes(signature, &tensors)?;
@@ -95,7 +93,10 @@ fn check_dtypes(signature: &Signature, tensors: &[Tensor]) -> Result<(), ServeEr
     Ok(())
 }
 
-fn count_mismatch(signature: &Signature, sent: &[(String, Result<Tensor, TensorProtoError>)]) -> ServeError {
+fn count_mismatch(
+    signature: &Signature,
+    sent: &[(String, Result<Tensor, TensorProtoError>)],
+) -> ServeError {
     let sent: BTreeSet<&str> = sent.iter().map(|(name, _)| name.as_str()).collect();
     let wanted: BTreeSet<&str> = signature.inputs.iter().map(|spec| &*spec.name).collect();
     ServeError::InputCount {
@@ -113,16 +114,21 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Returns the positions of the outputs that a filter asks for; of all of them if there is no filter.
-pub(crate) fn requested(signature: &Signature, filter: &[String]) -> Result<Vec<usize>, ServeError> {
+pub(crate) fn requested(
+    signature: &Signature,
+    filter: &[String],
+) -> Result<Vec<usize>, ServeError> {
     if filter.is_empty() {
         return Ok((0..signature.outputs.len()).collect());
     }
     let mut requested = Vec::with_capacity(filter.len());
     for alias in filter {
-        let output_idx = signature.output_idx(alias).ok_or_else(|| ServeError::UnknownOutput {
-            alias: alias.clone(),
-            known: list(signature.outputs.iter().map(|spec| &*spec.name)),
-        })?;
+        let output_idx = signature
+            .output_idx(alias)
+            .ok_or_else(|| ServeError::UnknownOutput {
+                alias: alias.clone(),
+                known: list(signature.outputs.iter().map(|spec| &*spec.name)),
+            })?;
         if requested.contains(&output_idx) {
             return Err(ServeError::DuplicateOutput(alias.clone()));
         }
@@ -153,7 +159,10 @@ pub(crate) struct Answer {
 impl Answer {
     /// Returns the outputs beside the names clients know them by.
     pub(crate) fn named_outputs(&self) -> Vec<(&str, &Tensor)> {
-        let names = self.requested.iter().map(|&output_idx| &*self.signature.outputs[output_idx].name);
+        let names = self
+            .requested
+            .iter()
+            .map(|&output_idx| &*self.signature.outputs[output_idx].name);
         names.zip(&self.outputs).collect()
     }
 
@@ -170,15 +179,37 @@ impl Answer {
 
 /// Runs a job and measures its phases.
 pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeError> {
-    let Job { handle, signature, inputs, requested, decode } = job;
+    let Job {
+        handle,
+        signature,
+        inputs,
+        requested,
+        decode,
+    } = job;
     let metrics = Arc::clone(handle.metrics(&signature.name));
     metrics.observe(Phase::Decode, decode);
-    let batch = Batch { signature: Arc::clone(&signature), inputs, requested: requested.clone(), deadline: work.deadline };
-    let executed = handle.executor().execute(batch).await.map_err(ServeError::Execute)?;
+    let batch = Batch {
+        signature: Arc::clone(&signature),
+        inputs,
+        requested: requested.clone(),
+        deadline: work.deadline,
+    };
+    let executed = handle
+        .executor()
+        .execute(batch)
+        .await
+        .map_err(ServeError::Execute)?;
     metrics.observe(Phase::Queue, executed.queue);
     metrics.observe(Phase::Run, executed.run);
-    work.reservation.hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
-    Ok(Answer { handle, signature, requested, outputs: executed.outputs, metrics })
+    work.reservation
+        .hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
+    Ok(Answer {
+        handle,
+        signature,
+        requested,
+        outputs: executed.outputs,
+        metrics,
+    })
 }
 
 /// Returns the states of a model's versions, highest first; a label means all of them, as in TensorFlow Serving.
@@ -190,7 +221,10 @@ pub(crate) fn states(
     if name.is_empty() {
         return Err(ServeError::MissingModelName);
     }
-    let statuses = app.manager.status(name).filter(|statuses| !statuses.is_empty());
+    let statuses = app
+        .manager
+        .status(name)
+        .filter(|statuses| !statuses.is_empty());
     let statuses = statuses.ok_or_else(|| ServeError::NoStatus(name.to_owned()))?;
     let states = statuses.iter().map(version_state);
     let salver_protocol::VersionChoice::Version(version) = *version else {
@@ -198,7 +232,10 @@ pub(crate) fn states(
     };
     let states: Vec<_> = states.filter(|state| state.version == version).collect();
     if states.is_empty() {
-        return Err(ServeError::NoVersionStatus { name: name.to_owned(), version });
+        return Err(ServeError::NoVersionStatus {
+            name: name.to_owned(),
+            version,
+        });
     }
     Ok(states)
 }
@@ -215,7 +252,12 @@ fn version_state(status: &VersionStatus) -> VersionState {
         None => (Code::Ok, String::new()),
         Some(error) => (load_error_code(error.kind), error.message.clone()),
     };
-    VersionState { version: status.version, state, error_code: i32::from(error_code.number()), error_message }
+    VersionState {
+        version: status.version,
+        state,
+        error_code: i32::from(error_code.number()),
+        error_message,
+    }
 }
 
 fn load_error_code(kind: LoadErrorKind) -> Code {

@@ -24,14 +24,28 @@ pub struct BindError {
 }
 
 /// Binds a port if it is asked for.
-pub(crate) fn bind(api: &'static str, host: IpAddr, listen: Listen) -> Result<Option<TcpListener>, BindError> {
-    let Some(port) = listen.port() else { return Ok(None) };
+pub(crate) fn bind(
+    api: &'static str,
+    host: IpAddr,
+    listen: Listen,
+) -> Result<Option<TcpListener>, BindError> {
+    let Some(port) = listen.port() else {
+        return Ok(None);
+    };
     let address = SocketAddr::new(host, port);
-    open(address).map(Some).map_err(|source| BindError { api, address, source })
+    open(address).map(Some).map_err(|source| BindError {
+        api,
+        address,
+        source,
+    })
 }
 
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // A restarted server must not wait for the old one's connections to time out.
     socket.set_reuse_address(true)?;
     if address.ip() == IpAddr::from([0; 16]) {

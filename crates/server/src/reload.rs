@@ -45,7 +45,9 @@ pub trait Reload: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReloadError {
     /// The request holds no list of models.
-    #[error("ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported")]
+    #[error(
+        "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
+    )]
     NotAList,
     /// One name twice.
     #[error("Illegal to list model {0} multiple times in config list")]
@@ -67,7 +69,9 @@ pub enum ReloadError {
         platform: String,
     },
     /// A label on a version that is not loaded.
-    #[error("Request to assign label to version {version} of model {name}, which is not currently available for inference")]
+    #[error(
+        "Request to assign label to version {version} of model {name}, which is not currently available for inference"
+    )]
     LabelUnavailable {
         /// The model.
         name: String,

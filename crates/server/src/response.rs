@@ -26,17 +26,33 @@ enum Kind {
 
 impl ResponseBody {
     pub(crate) fn empty() -> Self {
-        Self(Kind::Buffered { data: None, trailers: None, _reservation: None })
+        Self(Kind::Buffered {
+            data: None,
+            trailers: None,
+            _reservation: None,
+        })
     }
 
     pub(crate) fn full(data: impl Into<Bytes>) -> Self {
-        Self(Kind::Buffered { data: Some(data.into()), trailers: None, _reservation: None })
+        Self(Kind::Buffered {
+            data: Some(data.into()),
+            trailers: None,
+            _reservation: None,
+        })
     }
 
     /// Returns a body whose bytes stay counted in the budget until it is sent.
-    pub(crate) fn counted(data: Bytes, trailers: Option<HeaderMap>, mut reservation: Reservation) -> Self {
+    pub(crate) fn counted(
+        data: Bytes,
+        trailers: Option<HeaderMap>,
+        mut reservation: Reservation,
+    ) -> Self {
         reservation.hold(data.len());
-        Self(Kind::Buffered { data: Some(data), trailers, _reservation: Some(reservation) })
+        Self(Kind::Buffered {
+            data: Some(data),
+            trailers,
+            _reservation: Some(reservation),
+        })
     }
 
     pub(crate) fn stream(body: tonic::body::Body) -> Self {
@@ -63,7 +79,10 @@ impl Body for ResponseBody {
         match &mut self.0 {
             Kind::Buffered { data, trailers, .. } => {
                 let data = data.take().filter(|data| !data.is_empty()).map(Frame::data);
-                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+                Poll::Ready(
+                    data.or_else(|| trailers.take().map(Frame::trailers))
+                        .map(Ok),
+                )
             }
             Kind::Stream(body) => Pin::new(body).poll_frame(context),
         }
@@ -71,14 +90,18 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Buffered { data, trailers, .. } => data.as_ref().is_none_or(Bytes::is_empty) && trailers.is_none(),
+            Kind::Buffered { data, trailers, .. } => {
+                data.as_ref().is_none_or(Bytes::is_empty) && trailers.is_none()
+            }
             Kind::Stream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Buffered { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Kind::Buffered { data, .. } => {
+                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            }
             Kind::Stream(body) => body.size_hint(),
         }
     }

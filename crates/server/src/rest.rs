@@ -25,7 +25,7 @@ const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Answers one request.
-pub(crate) async fn answer(app: &App, call: Call) -> Response<ResponseBody> {
+pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody> {
     let deadline = Some(call.context.started + app.config.rest_timeout);
     let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
     let result = until(deadline, respond(&mut work, call)).await;
@@ -53,12 +53,18 @@ struct Answer {
 
 impl Answer {
     fn json(body: Vec<u8>) -> Self {
-        Self { body: body.into(), status: StatusCode::OK }
+        Self {
+            body: body.into(),
+            status: StatusCode::OK,
+        }
     }
 }
 
-async fn respond(work: &mut Work<'_>, call: Call) -> Result<Answer, ServeError> {
-    let target = call.uri.path_and_query().map_or("/", |target| target.as_str());
+async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeError> {
+    let target = call
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     match route::parse(&call.method, target)? {
         Route::Options => options(&call.headers),
         Route::Status(model) => status(work.app, &model),
@@ -72,11 +78,19 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<Answer, ServeError> 
 
 /// Answers a browser's question whether it may ask.
 fn options(headers: &HeaderMap) -> Result<Answer, ServeError> {
-    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes).unwrap_or_default();
+    let origin = headers
+        .get(ORIGIN)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
     if origin.starts_with(b"http://") || origin.starts_with(b"https://") {
-        return Ok(Answer { body: Bytes::new(), status: StatusCode::OK });
+        return Ok(Answer {
+            body: Bytes::new(),
+            status: StatusCode::OK,
+        });
     }
-    Err(ServeError::MalformedRequest("OPTIONS without an http or https Origin".to_owned()))
+    Err(ServeError::MalformedRequest(
+        "OPTIONS without an http or https Origin".to_owned(),
+    ))
 }
 
 fn status(app: &App, model: &Model) -> Result<Answer, ServeError> {
@@ -87,7 +101,9 @@ fn status(app: &App, model: &Model) -> Result<Answer, ServeError> {
 fn metadata(app: &App, model: &Model) -> Result<Answer, ServeError> {
     let handle = infer::lookup(app, &model.name, &model.version)?;
     let views = infer::views(handle.signatures());
-    Ok(Answer::json(wire::metadata_json(&handle.id().name, handle.id().version, &views).into_bytes()))
+    Ok(Answer::json(
+        wire::metadata_json(&handle.id().name, handle.id().version, &views).into_bytes(),
+    ))
 }
 
 fn success(answer: Answer, reservation: Reservation) -> Response<ResponseBody> {
@@ -105,13 +121,15 @@ fn error_response(error: &ServeError) -> Response<ResponseBody> {
     *response.status_mut() = code.http();
     response.headers_mut().insert(CONTENT_TYPE, JSON_TYPE);
     if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
-        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
 }
 
 /// Receives a body, inflated if it is compressed.
-async fn receive(work: &mut Work<'_>, call: Call) -> Result<Bytes, ServeError> {
+async fn receive(work: &mut Work<'_>, call: &mut Call) -> Result<Bytes, ServeError> {
     let is_gzip = is_gzip(&call.headers);
     let body = call.body.collect(&mut work.reservation).await?.into_bytes();
     if !is_gzip {
@@ -122,5 +140,10 @@ async fn receive(work: &mut Work<'_>, call: Call) -> Result<Bytes, ServeError> {
 
 fn is_gzip(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(CONTENT_ENCODING);
-    encodings.iter().any(|encoding| encoding.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"gzip")))
+    encodings.iter().any(|encoding| {
+        encoding
+            .as_bytes()
+            .windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"gzip"))
+    })
 }

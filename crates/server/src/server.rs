@@ -62,7 +62,9 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +91,11 @@ impl Server {
             reload: services.reload,
             config,
         };
-        Ok(Self { app: Arc::new(app), listeners, addresses })
+        Ok(Self {
+            app: Arc::new(app),
+            listeners,
+            addresses,
+        })
     }
 
     /// Returns where the server listens.
@@ -101,7 +107,11 @@ impl Server {
     /// Serves until `shutdown` completes, then drains: not ready, a pause, no new connections, requests in flight
     /// finish, what is left at the deadline is cut. Returns how many connections had to be cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
-        let Self { app, listeners, addresses } = self;
+        let Self {
+            app,
+            listeners,
+            addresses,
+        } = self;
         let (phase, watched) = watch::channel(Phase::Open);
         // One message for each listener: how many connections it had to cut.
         let (cut, mut cuts) = mpsc::channel(listeners.len().max(1));
@@ -142,7 +152,9 @@ fn bind_all(config: &ServerConfig) -> Result<(Vec<(TcpListener, Speaks)>, Addres
     let admin = listen::bind("admin", config.host, config.admin)?;
     let admin_elsewhere = admin.is_some();
     let mut add = |listener: Option<TcpListener>, speaks: Speaks| {
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let address = listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = listener {
             addresses.grpc = addresses.grpc.or(address.filter(|_| speaks.grpc));
             addresses.rest = addresses.rest.or(address.filter(|_| speaks.rest));
@@ -150,17 +162,45 @@ fn bind_all(config: &ServerConfig) -> Result<(Vec<(TcpListener, Speaks)>, Addres
             listeners.push((listener, speaks));
         }
     };
-    add(admin, Speaks { grpc: false, rest: false, admin: true });
+    add(
+        admin,
+        Speaks {
+            grpc: false,
+            rest: false,
+            admin: true,
+        },
+    );
     if is_single {
         let single = listen::bind("gRPC and REST", config.host, config.single)?;
-        add(single, Speaks { grpc: true, rest: true, admin: !admin_elsewhere });
+        add(
+            single,
+            Speaks {
+                grpc: true,
+                rest: true,
+                admin: !admin_elsewhere,
+            },
+        );
     } else {
         let grpc = listen::bind("gRPC", config.host, config.grpc)?;
         let rest = listen::bind("REST", config.host, config.rest)?;
         // Somewhere there must be metrics: with REST off they are on the gRPC port.
         let admin_on_grpc = rest.is_none() && !admin_elsewhere;
-        add(grpc, Speaks { grpc: true, rest: false, admin: admin_on_grpc });
-        add(rest, Speaks { grpc: false, rest: true, admin: !admin_elsewhere });
+        add(
+            grpc,
+            Speaks {
+                grpc: true,
+                rest: false,
+                admin: admin_on_grpc,
+            },
+        );
+        add(
+            rest,
+            Speaks {
+                grpc: false,
+                rest: true,
+                admin: !admin_elsewhere,
+            },
+        );
     }
     Ok((listeners, addresses))
 }

@@ -151,7 +151,9 @@ pub enum ServeError {
         reason: String,
     },
     /// An output filter names no output.
-    #[error("output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}.")]
+    #[error(
+        "output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}."
+    )]
     UnknownOutput {
         /// What was asked for.
         alias: String,
@@ -205,7 +207,9 @@ pub enum ServeError {
     #[error("{0}")]
     Unimplemented(String),
     /// Request bytes in flight have reached their limit.
-    #[error("the server has no room for this request: {inflight_bytes} of {limit_bytes} bytes are in flight; try again later")]
+    #[error(
+        "the server has no room for this request: {inflight_bytes} of {limit_bytes} bytes are in flight; try again later"
+    )]
     NoRoom {
         /// In flight before this request.
         inflight_bytes: u64,
@@ -263,7 +267,9 @@ impl ServeError {
             | Self::BadCompression(_) => Code::InvalidArgument,
             Self::Lookup(error) => lookup_code(error),
             Self::UnknownSignature(_) => Code::FailedPrecondition,
-            Self::NoStatus(_) | Self::NoVersionStatus { .. } | Self::NoSuchPage(_) => Code::NotFound,
+            Self::NoStatus(_) | Self::NoVersionStatus { .. } | Self::NoSuchPage(_) => {
+                Code::NotFound
+            }
             Self::Json(error) => json_code(error),
             Self::Unimplemented(_) => Code::Unimplemented,
             Self::NoRoom { .. } | Self::TooLarge { .. } => Code::ResourceExhausted,
@@ -288,11 +294,15 @@ impl ServeError {
 
 fn lookup_message(error: &LookupError) -> String {
     match error {
-        LookupError::UnknownModel { name } => format!("Servable not found for request: Latest({name})"),
+        LookupError::UnknownModel { name } => {
+            format!("Servable not found for request: Latest({name})")
+        }
         LookupError::UnknownVersion { name, version } => {
             format!("Servable not found for request: Specific({name}, {version})")
         }
-        LookupError::UnknownLabel { label, .. } => format!("Unrecognized servable version label: {label}"),
+        LookupError::UnknownLabel { label, .. } => {
+            format!("Unrecognized servable version label: {label}")
+        }
     }
 }
 
@@ -315,21 +325,24 @@ fn execute_message(error: &ExecuteError) -> String {
         ExecuteError::QueueFull { capacity } => {
             format!("the model's queue is full ({capacity} requests are waiting); try again later")
         }
-        ExecuteError::DeadlineExceeded { waited_in_queue: true } => {
-            "the deadline passed while the request waited for the model".to_owned()
-        }
-        ExecuteError::DeadlineExceeded { waited_in_queue: false } => {
-            "the deadline passed before the answer was ready".to_owned()
-        }
+        ExecuteError::DeadlineExceeded {
+            waited_in_queue: true,
+        } => "the deadline passed while the request waited for the model".to_owned(),
+        ExecuteError::DeadlineExceeded {
+            waited_in_queue: false,
+        } => "the deadline passed before the answer was ready".to_owned(),
         ExecuteError::Stopped => "the model is being unloaded; try again".to_owned(),
         ExecuteError::Backend(BackendError::InvalidInput { message }) => message.clone(),
-        ExecuteError::Backend(BackendError::Panicked { .. }) => "the engine failed while running the model".to_owned(),
+        ExecuteError::Backend(BackendError::Panicked { .. }) => {
+            "the engine failed while running the model".to_owned()
+        }
         ExecuteError::Backend(
             BackendError::InvalidModel { .. }
             | BackendError::Unsupported { .. }
             | BackendError::Unavailable { .. }
             | BackendError::Engine { .. },
-        ) => "the engine could not run the model on this input; the server's log has the details".to_owned(),
+        ) => "the engine could not run the model on this input; the server's log has the details"
+            .to_owned(),
     }
 }
 

@@ -70,7 +70,9 @@ pub(crate) struct CpuPool {
 
 impl CpuPool {
     pub(crate) fn new(num_threads: NonZeroUsize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(num_threads.get())) }
+        Self {
+            permits: Arc::new(Semaphore::new(num_threads.get())),
+        }
     }
 
     /// Runs `work` on the pool if `num_bytes` is large, else here.
@@ -86,12 +88,14 @@ impl CpuPool {
             return Ok(work());
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| ServeError::Internal("the CPU pool is closed".to_owned()))?;
+        let permit =
+            permit.map_err(|_| ServeError::Internal("the CPU pool is closed".to_owned()))?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
             result
         });
-        task.await.map_err(|error| ServeError::Internal(format!("decoding failed: {error}")))
+        task.await
+            .map_err(|error| ServeError::Internal(format!("decoding failed: {error}")))
     }
 }

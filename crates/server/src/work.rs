@@ -25,8 +25,20 @@ pub(crate) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn begin(app: &'a App, api: &'static str, context: RequestContext, deadline: Option<Instant>) -> Self {
-        Self { app, deadline, reservation: app.budget.reservation(), resolved: None, api, context }
+    pub(crate) fn begin(
+        app: &'a App,
+        api: &'static str,
+        context: RequestContext,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            app,
+            deadline,
+            reservation: app.budget.reservation(),
+            resolved: None,
+            api,
+            context,
+        }
     }
 
     /// Counts the request by how it ended, logs what only the log may say, and gives the reservation on to the answer.
@@ -53,7 +65,9 @@ pub(crate) async fn until<T>(
     step: impl Future<Output = Result<T, ServeError>>,
 ) -> Result<T, ServeError> {
     match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline, step).await.unwrap_or(Err(ServeError::Deadline)),
+        Some(deadline) => tokio::time::timeout_at(deadline, step)
+            .await
+            .unwrap_or(Err(ServeError::Deadline)),
         None => step.await,
     }
 }
@@ -64,7 +78,9 @@ fn refusal(error: &ServeError) -> Option<Refusal> {
         ServeError::NoRoom { .. } => Some(Refusal::InflightBytes),
         ServeError::TooLarge { .. } => Some(Refusal::BodyTooLarge),
         ServeError::Execute(ExecuteError::QueueFull { .. }) => Some(Refusal::QueueFull),
-        ServeError::Execute(ExecuteError::DeadlineExceeded { waited_in_queue: true }) => Some(Refusal::Deadline),
+        ServeError::Execute(ExecuteError::DeadlineExceeded {
+            waited_in_queue: true,
+        }) => Some(Refusal::Deadline),
         ServeError::Execute(ExecuteError::Stopped) => Some(Refusal::ShuttingDown),
         _ => None,
     }

@@ -63,6 +63,7 @@ pub enum Metric {
 
 /// A row of the catalogue.
 struct Row {
+    metric: Metric,
     /// Without unit and `_total`.
     stem: &'static str,
     help: &'static str,
@@ -130,106 +131,130 @@ impl Metric {
         self.row().unit
     }
 
-    fn row(self) -> Row {
-        let (stem, kind, unit, labels, help): (_, _, _, &[&str], _) = match self {
-            Self::Requests => (
-                "salver_requests",
-                Kind::Counter,
-                None,
-                &["model", "version", "signature", "code"],
-                "Requests that reached a loaded model, by how they ended",
-            ),
-            Self::FailedRequests => (
-                "salver_failed_requests",
-                Kind::Counter,
-                None,
-                &["api", "code"],
-                "Requests that failed for any reason, those that reached no model among them, by API",
-            ),
-            Self::RefusedRequests => (
-                "salver_refused_requests",
-                Kind::Counter,
-                None,
-                &["reason"],
-                "Requests turned away to protect the server; they are also counted by code",
-            ),
-            Self::RequestPhaseDuration => (
-                "salver_request_phase_duration",
-                Kind::Histogram,
-                Some(&Unit::Seconds),
-                &["model", "version", "signature", "phase"],
-                "Time that requests spend in each phase: decode, queue, run, encode",
-            ),
-            Self::InflightRequests => (
-                "salver_inflight_requests",
-                Kind::Gauge,
-                None,
-                &[],
-                "Requests being worked on now",
-            ),
-            Self::InflightBytes => (
-                "salver_inflight",
-                Kind::Gauge,
-                Some(&Unit::Bytes),
-                &[],
-                "Bytes reserved now for the bodies of requests",
-            ),
-            Self::InflightBytesLimit => (
-                "salver_inflight_limit",
-                Kind::Gauge,
-                Some(&Unit::Bytes),
-                &[],
-                "The most bytes that may be reserved for the bodies of requests",
-            ),
-            Self::ModelVersions => (
-                "salver_model_versions",
-                Kind::Gauge,
-                None,
-                &["state"],
-                "Model versions in each state",
-            ),
-            Self::ModelMemory => (
-                "salver_model_memory",
-                Kind::Gauge,
-                Some(&Unit::Bytes),
-                &["model", "version"],
-                "Estimated memory of each loaded version; gone once it is unloaded",
-            ),
-            Self::ModelLoads => (
-                "salver_model_loads",
-                Kind::Counter,
-                None,
-                &["result"],
-                "Attempts to load a version, by result",
-            ),
-            Self::ResidentMemory => (
-                "salver_process_resident_memory",
-                Kind::Gauge,
-                Some(&Unit::Bytes),
-                &[],
-                "Physical memory that the process holds",
-            ),
-            Self::StartTime => (
-                "salver_process_start_time",
-                Kind::Gauge,
-                Some(&Unit::Seconds),
-                &[],
-                "When the process started, in seconds since 1970-01-01 UTC",
-            ),
-            Self::Build => (
-                "salver_build",
-                Kind::Info,
-                None,
-                &["version"],
-                "The build that is running",
-            ),
-        };
-        Row {
-            stem,
-            help,
-            kind,
-            unit,
-            labels,
+    fn row(self) -> &'static Row {
+        let row = &ROWS[self as usize];
+        debug_assert_eq!(row.metric, self);
+        row
+    }
+}
+
+/// The catalogue, in the order of [`Metric::ALL`].
+static ROWS: [Row; Metric::ALL.len()] = [
+    Row {
+        metric: Metric::Requests,
+        stem: "salver_requests",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["model", "version", "signature", "code"],
+        help: "Requests that reached a loaded model, by how they ended",
+    },
+    Row {
+        metric: Metric::FailedRequests,
+        stem: "salver_failed_requests",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["api", "code"],
+        help: "Requests that failed for any reason, those that reached no model among them, by API",
+    },
+    Row {
+        metric: Metric::RefusedRequests,
+        stem: "salver_refused_requests",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["reason"],
+        help: "Requests turned away to protect the server; they are also counted by code",
+    },
+    Row {
+        metric: Metric::RequestPhaseDuration,
+        stem: "salver_request_phase_duration",
+        kind: Kind::Histogram,
+        unit: Some(&Unit::Seconds),
+        labels: &["model", "version", "signature", "phase"],
+        help: "Time that requests spend in each phase: decode, queue, run, encode",
+    },
+    Row {
+        metric: Metric::InflightRequests,
+        stem: "salver_inflight_requests",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Requests being worked on now",
+    },
+    Row {
+        metric: Metric::InflightBytes,
+        stem: "salver_inflight",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Bytes),
+        labels: &[],
+        help: "Bytes reserved now for the bodies of requests",
+    },
+    Row {
+        metric: Metric::InflightBytesLimit,
+        stem: "salver_inflight_limit",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Bytes),
+        labels: &[],
+        help: "The most bytes that may be reserved for the bodies of requests",
+    },
+    Row {
+        metric: Metric::ModelVersions,
+        stem: "salver_model_versions",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["state"],
+        help: "Model versions in each state",
+    },
+    Row {
+        metric: Metric::ModelMemory,
+        stem: "salver_model_memory",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Bytes),
+        labels: &["model", "version"],
+        help: "Estimated memory of each loaded version; gone once it is unloaded",
+    },
+    Row {
+        metric: Metric::ModelLoads,
+        stem: "salver_model_loads",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["result"],
+        help: "Attempts to load a version, by result",
+    },
+    Row {
+        metric: Metric::ResidentMemory,
+        stem: "salver_process_resident_memory",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Bytes),
+        labels: &[],
+        help: "Physical memory that the process holds",
+    },
+    Row {
+        metric: Metric::StartTime,
+        stem: "salver_process_start_time",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Seconds),
+        labels: &[],
+        help: "When the process started, in seconds since 1970-01-01 UTC",
+    },
+    Row {
+        metric: Metric::Build,
+        stem: "salver_build",
+        kind: Kind::Info,
+        unit: None,
+        labels: &["version"],
+        help: "The build that is running",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_metrics() {
+        assert_eq!(ROWS.each_ref().map(|row| row.metric), Metric::ALL);
+        for (idx, metric) in Metric::ALL.into_iter().enumerate() {
+            assert_eq!(metric as usize, idx, "{}", metric.name());
         }
     }
 }

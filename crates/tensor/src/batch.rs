@@ -72,7 +72,10 @@ pub fn pad(tensor: &Tensor, num_rows: usize) -> Result<Tensor, TensorError> {
         return Ok(tensor.clone());
     }
     if actual == 0 || actual > num_rows {
-        return Err(TensorError::RowsMismatch { expected: num_rows, actual });
+        return Err(TensorError::RowsMismatch {
+            expected: num_rows,
+            actual,
+        });
     }
     let first_row = tensor.rows(0, 1);
     let mut parts = vec![tensor.clone()];
@@ -85,7 +88,9 @@ fn join(parts: &[Tensor], num_rows: usize) -> Result<Tensor, TensorError> {
     let first = &parts[0];
     let shape = first.shape().with_rows(num_rows);
     if first.as_strings().is_some() {
-        let strings = parts.iter().flat_map(|part| part.as_strings().unwrap_or_default());
+        let strings = parts
+            .iter()
+            .flat_map(|part| part.as_strings().unwrap_or_default());
         return Tensor::from_strings(shape, strings.cloned().collect());
     }
     let numbers = || parts.iter().filter_map(Tensor::as_bytes);

@@ -103,7 +103,7 @@ impl<T: Element> AsRef<[u8]> for VecOwner<T> {
 
 /// Returns the bytes at an address that is a multiple of `alignment`, copying only if they are not there already.
 pub(crate) fn aligned(bytes: Bytes, alignment: usize) -> Bytes {
-    if bytes.is_empty() || bytes.as_ptr().addr() % alignment == 0 {
+    if bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(alignment) {
         return bytes;
     }
     let mut copy = AlignedVec::<u8>::with_capacity(bytes.len());

@@ -36,7 +36,9 @@ pub enum TensorError {
         actual: DType,
     },
     /// A part cannot be joined with the first one.
-    #[error("part {part_idx} is {actual_dtype}{actual}, the first part is {expected_dtype}{expected}; they may differ in axis 0 only")]
+    #[error(
+        "part {part_idx} is {actual_dtype}{actual}, the first part is {expected_dtype}{expected}; they may differ in axis 0 only"
+    )]
     ShapeMismatch {
         /// Which part differs.
         part_idx: usize,

@@ -21,7 +21,9 @@ impl Shape {
     /// Returns the number of elements, or `None` if it does not fit a `usize`.
     #[must_use]
     pub fn num_elements(&self) -> Option<usize> {
-        self.0.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent))
+        self.0
+            .iter()
+            .try_fold(1_usize, |product, &extent| product.checked_mul(extent))
     }
 
     /// Returns this shape with another extent of axis 0.

@@ -43,7 +43,12 @@ impl TensorSpec {
     #[must_use]
     pub fn new(name: &str, dtype: DType, dims: Option<Vec<Dim>>) -> Self {
         let name: Arc<str> = name.into();
-        Self { tensor_name: Arc::clone(&name), name, dtype, dims }
+        Self {
+            tensor_name: Arc::clone(&name),
+            name,
+            dtype,
+            dims,
+        }
     }
 
     /// Tells whether a tensor of this shape fits the declared extents.
@@ -52,7 +57,11 @@ impl TensorSpec {
     #[must_use]
     pub fn accepts_shape(&self, shape: &Shape) -> bool {
         self.dims.as_ref().is_none_or(|dims| {
-            dims.len() == shape.len() && dims.iter().zip(shape.iter()).all(|(dim, &extent)| dim.accepts(extent))
+            dims.len() == shape.len()
+                && dims
+                    .iter()
+                    .zip(shape.iter())
+                    .all(|(dim, &extent)| dim.accepts(extent))
         })
     }
 }

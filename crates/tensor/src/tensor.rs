@@ -31,14 +31,30 @@ impl Tensor {
     /// # Errors
     /// [`TensorError::LengthMismatch`] if the bytes are not exactly `shape` elements of `dtype`,
     /// [`TensorError::TooLarge`] if that number overflows, [`TensorError::DTypeMismatch`] for [`DType::String`].
-    pub fn from_bytes(dtype: DType, shape: impl Into<Shape>, bytes: Bytes) -> Result<Self, TensorError> {
+    pub fn from_bytes(
+        dtype: DType,
+        shape: impl Into<Shape>,
+        bytes: Bytes,
+    ) -> Result<Self, TensorError> {
         let shape = shape.into();
-        let size = dtype.size().ok_or(TensorError::DTypeMismatch { expected: DType::U8, actual: dtype })?;
+        let size = dtype.size().ok_or(TensorError::DTypeMismatch {
+            expected: DType::U8,
+            actual: dtype,
+        })?;
         let expected = num_elements(dtype, &shape)?
             .checked_mul(size)
-            .ok_or_else(|| TensorError::TooLarge { dtype, shape: shape.clone() })?;
+            .ok_or_else(|| TensorError::TooLarge {
+                dtype,
+                shape: shape.clone(),
+            })?;
         if bytes.len() != expected {
-            return Err(TensorError::LengthMismatch { dtype, shape, unit: "bytes", expected, actual: bytes.len() });
+            return Err(TensorError::LengthMismatch {
+                dtype,
+                shape,
+                unit: "bytes",
+                expected,
+                actual: bytes.len(),
+            });
         }
         let data = Data::Numbers(buffer::aligned(bytes, dtype.alignment()));
         Ok(Self { dtype, shape, data })
@@ -48,7 +64,10 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::LengthMismatch`] if it has not exactly `shape` elements.
-    pub fn from_vec<T: Element>(shape: impl Into<Shape>, elements: Vec<T>) -> Result<Self, TensorError> {
+    pub fn from_vec<T: Element>(
+        shape: impl Into<Shape>,
+        elements: Vec<T>,
+    ) -> Result<Self, TensorError> {
         Self::from_bytes(T::DTYPE, shape, Bytes::from_owner(VecOwner(elements)))
     }
 
@@ -56,7 +75,10 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::LengthMismatch`] if it has not exactly `shape` elements.
-    pub fn from_aligned<T: Element>(shape: impl Into<Shape>, elements: AlignedVec<T>) -> Result<Self, TensorError> {
+    pub fn from_aligned<T: Element>(
+        shape: impl Into<Shape>,
+        elements: AlignedVec<T>,
+    ) -> Result<Self, TensorError> {
         Self::from_bytes(T::DTYPE, shape, elements.into_bytes())
     }
 
@@ -78,9 +100,19 @@ impl Tensor {
         let expected = num_elements(dtype, &shape)?;
         let actual = strings.len();
         if actual != expected {
-            return Err(TensorError::LengthMismatch { dtype, shape, unit: "elements", expected, actual });
+            return Err(TensorError::LengthMismatch {
+                dtype,
+                shape,
+                unit: "elements",
+                expected,
+                actual,
+            });
         }
-        Ok(Self { dtype, shape, data: Data::Strings(strings.into()) })
+        Ok(Self {
+            dtype,
+            shape,
+            data: Data::Strings(strings.into()),
+        })
     }
 
     /// Returns the element type.
@@ -115,7 +147,10 @@ impl Tensor {
     pub fn num_bytes(&self) -> usize {
         match &self.data {
             Data::Numbers(bytes) => bytes.len(),
-            Data::Strings(strings) => strings.iter().map(|string| string.len() + size_of::<Bytes>()).sum(),
+            Data::Strings(strings) => strings
+                .iter()
+                .map(|string| string.len() + size_of::<Bytes>())
+                .sum(),
         }
     }
 
@@ -149,7 +184,10 @@ impl Tensor {
                 }
                 Ok(bytemuck::cast_slice(bytes))
             }
-            _ => Err(TensorError::DTypeMismatch { expected: T::DTYPE, actual: self.dtype }),
+            _ => Err(TensorError::DTypeMismatch {
+                expected: T::DTYPE,
+                actual: self.dtype,
+            }),
         }
     }
 
@@ -161,7 +199,13 @@ impl Tensor {
         let (dtype, shape) = (self.dtype, shape.into());
         let (expected, actual) = (num_elements(dtype, &shape)?, self.num_elements());
         if actual != expected {
-            return Err(TensorError::LengthMismatch { dtype, shape, unit: "elements", expected, actual });
+            return Err(TensorError::LengthMismatch {
+                dtype,
+                shape,
+                unit: "elements",
+                expected,
+                actual,
+            });
         }
         Ok(Self { shape, ..self })
     }
@@ -171,20 +215,27 @@ impl Tensor {
         let num_rows = self.shape[0];
         let data = match &self.data {
             Data::Numbers(bytes) => {
-                let row_bytes = if num_rows == 0 { 0 } else { bytes.len() / num_rows };
+                let row_bytes = bytes.len().checked_div(num_rows).unwrap_or(0);
                 Data::Numbers(bytes.slice(start * row_bytes..end * row_bytes))
             }
             Data::Strings(strings) => {
-                let row_len = if num_rows == 0 { 0 } else { strings.len() / num_rows };
+                let row_len = strings.len().checked_div(num_rows).unwrap_or(0);
                 Data::Strings(strings[start * row_len..end * row_len].into())
             }
         };
-        Self { dtype: self.dtype, shape: self.shape.with_rows(end - start), data }
+        Self {
+            dtype: self.dtype,
+            shape: self.shape.with_rows(end - start),
+            data,
+        }
     }
 }
 
 fn num_elements(dtype: DType, shape: &Shape) -> Result<usize, TensorError> {
-    shape.num_elements().ok_or_else(|| TensorError::TooLarge { dtype, shape: shape.clone() })
+    shape.num_elements().ok_or_else(|| TensorError::TooLarge {
+        dtype,
+        shape: shape.clone(),
+    })
 }
 
 /// Writes dtype and shape only: tensors are large and may be private.

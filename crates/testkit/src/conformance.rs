@@ -58,8 +58,11 @@ struct Case {
 /// # Panics
 /// With a list of everything that is wrong.
 pub fn run(backend: &dyn Backend, skips: &[(&str, &str)]) {
-    let cases: Vec<Case> =
-        [types::CASES, answers::CASES, requests::CASES, files::CASES].into_iter().flatten().map(Case::copy).collect();
+    let cases: Vec<Case> = [types::CASES, answers::CASES, requests::CASES, files::CASES]
+        .into_iter()
+        .flatten()
+        .map(Case::copy)
+        .collect();
     let mut problems: Vec<String> = skips
         .iter()
         .filter(|(name, _)| !cases.iter().any(|case| case.name == *name))
@@ -77,33 +80,51 @@ pub fn run(backend: &dyn Backend, skips: &[(&str, &str)]) {
         };
         problems.push(format!("{}: {problem}", case.name));
     }
-    assert!(problems.is_empty(), "{} does not conform:\n  {}", backend.platform(), problems.join("\n  "));
+    assert!(
+        problems.is_empty(),
+        "{} does not conform:\n  {}",
+        backend.platform(),
+        problems.join("\n  ")
+    );
 }
 
 /// What is wrong with the outcome of a case that the backend is said not to be able to do.
 fn refusal_problem(outcome: Outcome) -> Option<String> {
     match outcome {
         Ok(()) => Some("is skipped, but passes".to_owned()),
-        Err(Failure::Refused(BackendError::Unsupported { remedy, .. })) if !remedy.is_empty() => None,
-        Err(failure) => Some(format!("is skipped, but is not refused with a remedy: {failure}")),
+        Err(Failure::Refused(BackendError::Unsupported { remedy, .. })) if !remedy.is_empty() => {
+            None
+        }
+        Err(failure) => Some(format!(
+            "is skipped, but is not refused with a remedy: {failure}"
+        )),
     }
 }
 
 impl Case {
     fn copy(&self) -> Self {
-        Self { name: self.name, check: self.check }
+        Self {
+            name: self.name,
+            check: self.check,
+        }
     }
 }
 
 /// Fails unless a condition holds.
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
-    if holds { Ok(()) } else { Err(Failure::Wrong(message())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::Wrong(message()))
+    }
 }
 
 /// Fails unless a run was refused because of what it was given.
 fn ensure_invalid_input<T: std::fmt::Debug>(result: Result<T, BackendError>) -> Outcome {
     match result {
         Err(BackendError::InvalidInput { .. }) => Ok(()),
-        other => Err(Failure::Wrong(format!("expected InvalidInput, got {other:?}"))),
+        other => Err(Failure::Wrong(format!(
+            "expected InvalidInput, got {other:?}"
+        ))),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use salver_backend::{
-    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs, Requested,
-    Signature, Signatures,
+    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs,
+    Requested, Signature, Signatures,
 };
 use salver_tensor::{DType, Dim, Tensor, TensorSpec};
 
@@ -51,7 +51,11 @@ impl FakeBackend {
 
     /// Changes what models do, those that are loaded too.
     pub fn set(&self, behaviour: FakeBehaviour) {
-        *self.0.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *self
+            .0
+            .behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
     /// Returns how often a model was to be loaded.
@@ -79,7 +83,11 @@ impl FakeBackend {
     }
 
     fn behaviour(&self) -> FakeBehaviour {
-        self.0.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -89,14 +97,22 @@ impl Backend for FakeBackend {
     }
 
     fn status(&self) -> EngineStatus {
-        EngineStatus { version: Some("1.0".to_owned()), library: None, note: "for tests".to_owned() }
+        EngineStatus {
+            version: Some("1.0".to_owned()),
+            library: None,
+            note: "for tests".to_owned(),
+        }
     }
 
     fn supports(&self, _files: &ModelFiles) -> Result<(), BackendError> {
         Ok(())
     }
 
-    fn load(&self, _files: &ModelFiles, _config: &ModelConfig) -> Result<Box<dyn Model>, BackendError> {
+    fn load(
+        &self,
+        _files: &ModelFiles,
+        _config: &ModelConfig,
+    ) -> Result<Box<dyn Model>, BackendError> {
         self.0.num_loads.fetch_add(1, Ordering::SeqCst);
         let behaviour = self.behaviour();
         if let Some(gate) = behaviour.load_gate {
@@ -106,9 +122,20 @@ impl Backend for FakeBackend {
             return Err(error);
         }
         self.0.num_models.fetch_add(1, Ordering::SeqCst);
-        let spec = |name| TensorSpec::new(name, DType::F32, Some(vec![Dim::Dynamic(Some("batch".into()))]));
-        let signatures = [Signature::serving_default(vec![spec("x")], vec![spec("y")])].into_iter().collect();
-        Ok(Box::new(FakeModel { backend: self.clone(), signatures }))
+        let spec = |name| {
+            TensorSpec::new(
+                name,
+                DType::F32,
+                Some(vec![Dim::Dynamic(Some("batch".into()))]),
+            )
+        };
+        let signatures = [Signature::serving_default(vec![spec("x")], vec![spec("y")])]
+            .into_iter()
+            .collect();
+        Ok(Box::new(FakeModel {
+            backend: self.clone(),
+            signatures,
+        }))
     }
 }
 
@@ -124,7 +151,9 @@ impl Model for FakeModel {
 
     fn instance(&self) -> Result<Box<dyn Instance>, BackendError> {
         self.backend.0.num_instances.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(FakeInstance { backend: self.backend.clone() }))
+        Ok(Box::new(FakeInstance {
+            backend: self.backend.clone(),
+        }))
     }
 }
 
@@ -139,7 +168,11 @@ struct FakeInstance {
 }
 
 impl Instance for FakeInstance {
-    fn run(&mut self, inputs: &Inputs<'_>, outputs: &Requested<'_>) -> Result<Outputs, BackendError> {
+    fn run(
+        &mut self,
+        inputs: &Inputs<'_>,
+        outputs: &Requested<'_>,
+    ) -> Result<Outputs, BackendError> {
         self.backend.0.num_runs.fetch_add(1, Ordering::SeqCst);
         let behaviour = self.backend.behaviour();
         if let Some(gate) = behaviour.run_gate {
@@ -158,8 +191,13 @@ impl Instance for FakeInstance {
 
 fn half_plus_two(inputs: &Inputs<'_>) -> Result<Tensor, BackendError> {
     let invalid = |message: String| BackendError::InvalidInput { message };
-    let x = inputs.tensors.first().ok_or_else(|| invalid("input `x` is missing".to_owned()))?;
-    let values = x.as_slice::<f32>().map_err(|error| invalid(format!("input `x`: {error}")))?;
+    let x = inputs
+        .tensors
+        .first()
+        .ok_or_else(|| invalid("input `x` is missing".to_owned()))?;
+    let values = x
+        .as_slice::<f32>()
+        .map_err(|error| invalid(format!("input `x`: {error}")))?;
     let y = values.iter().map(|value| 0.5 * value + 2.0).collect();
     Tensor::from_vec(x.shape().clone(), y).map_err(|error| invalid(error.to_string()))
 }

@@ -70,7 +70,9 @@ pub fn multi_output() -> Vec<u8> {
 /// Rows of a table `f32[4, 2]` whose row `i` is `[i, 10 i]`: `rows = table[ids]` with `ids: i64[n]`.
 #[must_use]
 pub fn gather() -> Vec<u8> {
-    let table = (0..4_u8).flat_map(|row| [f32::from(row), 10.0 * f32::from(row)]).collect();
+    let table = (0..4_u8)
+        .flat_map(|row| [f32::from(row), 10.0 * f32::from(row)])
+        .collect();
     Graph::new()
         .input("ids", DType::I64, &["n"])
         .weight("table", &Tensor::from_vec([4, 2], table).expect("fits"))
@@ -104,7 +106,13 @@ pub fn fixed_batch() -> Vec<u8> {
 #[must_use]
 pub fn mlp() -> Vec<u8> {
     let [w0, b0, w1, b1] = mlp_weights();
-    mlp_graph(|graph| graph.weight("w0", &w0).weight("b0", &b0).weight("w1", &w1).weight("b1", &b1))
+    mlp_graph(|graph| {
+        graph
+            .weight("w0", &w0)
+            .weight("b0", &b0)
+            .weight("w1", &w1)
+            .weight("b1", &b1)
+    })
 }
 
 /// [`mlp`] with its matrices in a file beside it; returns the model and that file's bytes.
@@ -128,7 +136,12 @@ fn mlp_graph(weights: impl FnOnce(Graph) -> Graph) -> Vec<u8> {
         .node("Gemm", &["x", "w0", "b0"], &["h0"])
         .node("Relu", &["h0"], &["h1"])
         .node("Gemm", &["h1", "w1", "b1"], &["logits"])
-        .node_with("Softmax", &["logits"], &["probs"], &[("axis", Attribute::Int(-1))])
+        .node_with(
+            "Softmax",
+            &["logits"],
+            &["probs"],
+            &[("axis", Attribute::Int(-1))],
+        )
         .output("probs", DType::F32, &["batch", "3"])
         .to_bytes()
 }
@@ -140,11 +153,16 @@ fn mlp_graph(weights: impl FnOnce(Graph) -> Graph) -> Vec<u8> {
 #[must_use]
 pub fn mlp_expected(x: &Tensor) -> Tensor {
     let weights = mlp_weights();
-    let rows = x.as_slice::<f32>().expect("f32").chunks_exact(MLP_WIDTHS[0]);
+    let rows = x
+        .as_slice::<f32>()
+        .expect("f32")
+        .chunks_exact(MLP_WIDTHS[0]);
     let mut probs = Vec::new();
     for row in rows {
         let row: Vec<f64> = row.iter().map(|&value| f64::from(value)).collect();
-        let hidden = dense(&row, &weights[0], &weights[1]).into_iter().map(|sum| sum.max(0.0));
+        let hidden = dense(&row, &weights[0], &weights[1])
+            .into_iter()
+            .map(|sum| sum.max(0.0));
         let logits = dense(&hidden.collect::<Vec<_>>(), &weights[2], &weights[3]);
         let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
         probs.extend(logits.iter().map(|logit| (logit.exp() / total) as f32));
@@ -158,14 +176,24 @@ fn dense(x: &[f64], weights: &Tensor, bias: &Tensor) -> Vec<f64> {
     let weights = weights.as_slice::<f32>().expect("f32");
     let bias = bias.as_slice::<f32>().expect("f32");
     let column = |output: usize| {
-        x.iter().enumerate().map(move |(input, x)| x * f64::from(weights[input * num_outputs + output])).sum::<f64>()
+        x.iter()
+            .enumerate()
+            .map(move |(input, x)| x * f64::from(weights[input * num_outputs + output]))
+            .sum::<f64>()
     };
-    (0..num_outputs).map(|output| column(output) + f64::from(bias[output])).collect()
+    (0..num_outputs)
+        .map(|output| column(output) + f64::from(bias[output]))
+        .collect()
 }
 
 fn mlp_weights() -> [Tensor; 4] {
     let [inputs, hidden, outputs] = MLP_WIDTHS;
-    [ramp(&[inputs, hidden]), ramp(&[hidden]), ramp(&[hidden, outputs]), ramp(&[outputs])]
+    [
+        ramp(&[inputs, hidden]),
+        ramp(&[hidden]),
+        ramp(&[hidden, outputs]),
+        ramp(&[outputs]),
+    ]
 }
 
 /// Numbers between -1 and 1 that do not repeat soon.
@@ -191,7 +219,10 @@ pub fn unknown_operator() -> Vec<u8> {
 pub fn passthrough() -> Vec<u8> {
     Graph::new()
         .input("x", DType::F32, &["n"])
-        .weight("w", &Tensor::from_vec([2], vec![3.0_f32, 4.0]).expect("fits"))
+        .weight(
+            "w",
+            &Tensor::from_vec([2], vec![3.0_f32, 4.0]).expect("fits"),
+        )
         .node("Neg", &["x"], &["y"])
         .output("x", DType::F32, &["n"])
         .output("w", DType::F32, &["2"])
@@ -212,7 +243,8 @@ pub fn sequence_output() -> Vec<u8> {
 /// Strings as they are: empty, with a zero byte, not ASCII.
 #[must_use]
 pub fn odd_strings() -> Tensor {
-    let strings = ["", "a\0b", "snö", "plain"].map(|string| Bytes::copy_from_slice(string.as_bytes()));
+    let strings =
+        ["", "a\0b", "snö", "plain"].map(|string| Bytes::copy_from_slice(string.as_bytes()));
     Tensor::from_strings([2, 2], strings.to_vec()).expect("four")
 }
 

@@ -103,11 +103,21 @@ impl Graph {
 
     /// Adds a weight whose bytes are in a file beside the model, from `offset` on.
     #[must_use]
-    pub fn external_weight(mut self, name: &str, value: &Tensor, location: &str, offset: u64) -> Self {
+    pub fn external_weight(
+        mut self,
+        name: &str,
+        value: &Tensor,
+        location: &str,
+        offset: u64,
+    ) -> Self {
         self.add(5, |tensor| {
             write_tensor_head(tensor, name, value);
             let length = value.as_bytes().map_or(0, bytes::Bytes::len).to_string();
-            for (key, value) in [("location", location), ("offset", &offset.to_string()), ("length", &length)] {
+            for (key, value) in [
+                ("location", location),
+                ("offset", &offset.to_string()),
+                ("length", &length),
+            ] {
                 tensor.nested(13, |entry| {
                     entry.bytes_field(1, key.as_bytes());
                     entry.bytes_field(2, value.as_bytes());
@@ -147,8 +157,12 @@ impl Graph {
         attributes: &[(&str, Attribute)],
     ) -> Self {
         self.add(1, |node| {
-            inputs.iter().for_each(|input| node.bytes_field(1, input.as_bytes()));
-            outputs.iter().for_each(|output| node.bytes_field(2, output.as_bytes()));
+            inputs
+                .iter()
+                .for_each(|input| node.bytes_field(1, input.as_bytes()));
+            outputs
+                .iter()
+                .for_each(|output| node.bytes_field(2, output.as_bytes()));
             node.bytes_field(4, operator.as_bytes());
             for (name, value) in attributes {
                 node.nested(5, |attribute| write_attribute(attribute, name, value));
@@ -246,7 +260,11 @@ fn write_tensor(tensor: &mut Out, name: &str, value: &Tensor) {
     write_tensor_head(tensor, name, value);
     match value.as_bytes() {
         Some(bytes) => tensor.bytes_field(9, bytes),
-        None => value.as_strings().unwrap_or_default().iter().for_each(|string| tensor.bytes_field(6, string)),
+        None => value
+            .as_strings()
+            .unwrap_or_default()
+            .iter()
+            .for_each(|string| tensor.bytes_field(6, string)),
     }
 }
 
@@ -271,7 +289,9 @@ fn write_attribute(attribute: &mut Out, name: &str, value: &Attribute) {
             5
         }
         Attribute::Ints(values) => {
-            values.iter().for_each(|value| attribute.varint_field(8, value.cast_unsigned()));
+            values
+                .iter()
+                .for_each(|value| attribute.varint_field(8, value.cast_unsigned()));
             7
         }
     };

@@ -52,10 +52,15 @@ impl Tolerance {
             let is_close = match self {
                 Self::Exact => actual == expected,
                 Self::Ulp(max) => ulp <= u64::from(max),
-                Self::Close { rtol, atol } => (actual - expected).abs() <= atol + rtol * expected.abs(),
+                Self::Close { rtol, atol } => {
+                    (actual - expected).abs() <= atol + rtol * expected.abs()
+                }
             };
-            if !is_close && !(actual.is_nan() && expected.is_nan()) {
-                return Err(format!("element {idx}: expected {expected} within {self:?}, got {actual}"));
+            let are_nan = actual.is_nan() && expected.is_nan();
+            if !(is_close || are_nan) {
+                return Err(format!(
+                    "element {idx}: expected {expected} within {self:?}, got {actual}"
+                ));
             }
         }
         Ok(())
@@ -65,7 +70,11 @@ impl Tolerance {
 /// Maps floats to integers that are in the same order and next to each other where the floats are.
 fn ordered(value: f32) -> i32 {
     let bits = value.to_bits().cast_signed();
-    if bits < 0 { i32::MIN.wrapping_sub(bits) } else { bits }
+    if bits < 0 {
+        i32::MIN.wrapping_sub(bits)
+    } else {
+        bits
+    }
 }
 
 #[cfg(test)]
@@ -75,14 +84,27 @@ mod tests {
     #[test]
     fn tolerances_tell_near_from_far() {
         let one = Tensor::from_vec([1], vec![1.0_f32]).expect("fits");
-        let next = Tensor::from_vec([1], vec![f32::from_bits(1.0_f32.to_bits() + 1)]).expect("fits");
+        let next =
+            Tensor::from_vec([1], vec![f32::from_bits(1.0_f32.to_bits() + 1)]).expect("fits");
         let two = Tensor::from_vec([1], vec![2.0_f32]).expect("fits");
         assert!(Tolerance::Exact.check(&one, &one).is_ok());
         assert!(Tolerance::Exact.check(&next, &one).is_err());
         assert!(Tolerance::Ulp(1).check(&next, &one).is_ok());
         assert!(Tolerance::Ulp(1).check(&two, &one).is_err());
-        assert!(Tolerance::Close { rtol: 1e-6, atol: 0.0 }.check(&next, &one).is_ok());
-        let signed_zeros = [0.0_f32, -0.0].map(|zero| Tensor::from_vec([1], vec![zero]).expect("fits"));
-        assert!(Tolerance::Ulp(0).check(&signed_zeros[0], &signed_zeros[1]).is_ok());
+        assert!(
+            Tolerance::Close {
+                rtol: 1e-6,
+                atol: 0.0
+            }
+            .check(&next, &one)
+            .is_ok()
+        );
+        let signed_zeros =
+            [0.0_f32, -0.0].map(|zero| Tensor::from_vec([1], vec![zero]).expect("fits"));
+        assert!(
+            Tolerance::Ulp(0)
+                .check(&signed_zeros[0], &signed_zeros[1])
+                .is_ok()
+        );
     }
 }

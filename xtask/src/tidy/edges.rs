@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("telemetry", &[]),
     ("wire", &[]),
+    ("memory", &[]),
     ("protocol", &["proto", "tensor", "wire"]),
     ("backend", &["tensor", "wire"]),
     ("servable", &[]),

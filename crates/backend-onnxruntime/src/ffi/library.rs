@@ -6,8 +6,8 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use ort_sys::{
-    ORT_API_VERSION, OrtAllocatorType, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode, OrtLoggingLevel, OrtMemType,
-    OrtMemoryInfo, OrtStatusPtr,
+    ORT_API_VERSION, OrtAllocatorType, OrtApi, OrtApiBase, OrtEnv, OrtErrorCode, OrtLoggingLevel,
+    OrtMemType, OrtMemoryInfo, OrtStatusPtr,
 };
 
 use super::Error;
@@ -52,14 +52,23 @@ impl Library {
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         // SAFETY: loading runs the library's initialisers. The path was given by the operator or is a file that was
         // checked against known hashes when it was installed.
-        let library = unsafe { libloading::Library::new(path) }.map_err(|error| OpenError::Loader(error.to_string()))?;
+        let library = unsafe { libloading::Library::new(path) }
+            .map_err(|error| OpenError::Loader(error.to_string()))?;
         // SAFETY: this is the type that ONNX Runtime's C header declares for this name.
-        let get_base = unsafe { library.get::<unsafe extern "system" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0") };
+        let get_base = unsafe {
+            library.get::<unsafe extern "system" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0")
+        };
         let get_base = get_base.map_err(|_| OpenError::NotOnnxRuntime)?;
         // SAFETY: it takes no arguments and returns a pointer to a static, or null.
         let base = unsafe { get_base().as_ref() }.ok_or(OpenError::NotOnnxRuntime)?;
         // SAFETY: it returns a static string that ends in a zero byte.
-        let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned();
+        let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }
+            .to_string_lossy()
+            .into_owned();
+        // Asked first, because an older library complains on the program's error output.
+        if minor(&version) < Some(ORT_API_VERSION) {
+            return Err(OpenError::TooOld { version });
+        }
         // SAFETY: any number may be asked for; the table is static, and null if the library is older than it.
         let api = unsafe { (base.GetApi)(ORT_API_VERSION).as_ref() };
         let Some(api) = api else {
@@ -87,10 +96,20 @@ impl Library {
         let env = non_null(env)?;
         // SAFETY: the environment was just made.
         check(api, unsafe { (api.DisableTelemetryEvents)(env.as_ptr()) })?;
-        let (allocator, memory) = (OrtAllocatorType::OrtDeviceAllocator, OrtMemType::OrtMemTypeDefault);
+        let (allocator, memory) = (
+            OrtAllocatorType::OrtDeviceAllocator,
+            OrtMemType::OrtMemTypeDefault,
+        );
         // SAFETY: `memory_info` is written before it is read.
-        check(api, unsafe { (api.CreateCpuMemoryInfo)(allocator, memory, &raw mut memory_info) })?;
-        Ok(Self { api, env, memory_info: non_null(memory_info)?, version })
+        check(api, unsafe {
+            (api.CreateCpuMemoryInfo)(allocator, memory, &raw mut memory_info)
+        })?;
+        Ok(Self {
+            api,
+            env,
+            memory_info: non_null(memory_info)?,
+            version,
+        })
     }
 
     /// Returns the library's own version, such as `1.31.1`.
@@ -118,8 +137,15 @@ impl Library {
 
 impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Library").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Library")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
+}
+
+/// Returns the second number of a version: `1.31.1` is release 31.
+fn minor(version: &str) -> Option<u32> {
+    version.split('.').nth(1)?.parse().ok()
 }
 
 fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Error> {
@@ -130,7 +156,9 @@ fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Error> {
     // which it owns, is copied.
     unsafe {
         let code = (api.GetErrorCode)(status.as_ptr());
-        let message = CStr::from_ptr((api.GetErrorMessage)(status.as_ptr())).to_string_lossy().into_owned();
+        let message = CStr::from_ptr((api.GetErrorMessage)(status.as_ptr()))
+            .to_string_lossy()
+            .into_owned();
         (api.ReleaseStatus)(status.as_ptr());
         Err(Error { code, message })
     }
@@ -139,7 +167,10 @@ fn check(api: &OrtApi, status: OrtStatusPtr) -> Result<(), Error> {
 /// What a call gave that succeeded; null would be against the library's own contract.
 pub(super) fn non_null<T>(pointer: *mut T) -> Result<NonNull<T>, Error> {
     let message = "ONNX Runtime returned nothing".to_owned();
-    NonNull::new(pointer).ok_or(Error { code: OrtErrorCode::ORT_FAIL, message })
+    NonNull::new(pointer).ok_or(Error {
+        code: OrtErrorCode::ORT_FAIL,
+        message,
+    })
 }
 
 /// Passes the library's messages on to the program's log.

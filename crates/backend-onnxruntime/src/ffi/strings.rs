@@ -12,7 +12,11 @@ use super::{Error, Library, Value};
 
 impl Value<'static> {
     /// Returns a tensor of strings, any bytes in them; there are as many as the shape says.
-    pub(crate) fn strings(library: &Arc<Library>, shape: &[usize], strings: &[Bytes]) -> Result<Self, Error> {
+    pub(crate) fn strings(
+        library: &Arc<Library>,
+        shape: &[usize],
+        strings: &[Bytes],
+    ) -> Result<Self, Error> {
         let (api, extents) = (library.api(), extents(shape));
         let (mut allocator, mut value) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: `allocator` is written before it is read; it is a static of the library's.
@@ -34,7 +38,12 @@ impl Value<'static> {
             // SAFETY: the value is alive and not shared yet; the library checks the index; `buffer` is written before
             // it is read.
             let status = unsafe {
-                (api.GetResizedStringTensorElementBuffer)(value.as_ptr(), idx, string.len(), &raw mut buffer)
+                (api.GetResizedStringTensorElementBuffer)(
+                    value.as_ptr(),
+                    idx,
+                    string.len(),
+                    &raw mut buffer,
+                )
             };
             library.check(status)?;
             let buffer = non_null(buffer)?.cast::<u8>();
@@ -53,7 +62,9 @@ impl Value<'_> {
         }
         let (library, mut num_bytes) = (self.library(), 0);
         // SAFETY: the value is alive; `num_bytes` is written before it is read.
-        library.check(unsafe { (library.api().GetStringTensorDataLength)(self.as_ptr(), &raw mut num_bytes) })?;
+        library.check(unsafe {
+            (library.api().GetStringTensorDataLength)(self.as_ptr(), &raw mut num_bytes)
+        })?;
         let mut content = vec![0_u8; num_bytes];
         let mut offsets = vec![0_usize; num_strings];
         // SAFETY: both buffers have the lengths that are passed, and the library checks that they are the right ones.
@@ -69,6 +80,10 @@ impl Value<'_> {
         library.check(status)?;
         let content = Bytes::from(content);
         let ends = offsets.iter().skip(1).copied().chain([num_bytes]);
-        Ok(offsets.iter().zip(ends).map(|(&start, end)| content.slice(start..end)).collect())
+        Ok(offsets
+            .iter()
+            .zip(ends)
+            .map(|(&start, end)| content.slice(start..end))
+            .collect())
     }
 }

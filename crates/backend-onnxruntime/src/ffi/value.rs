@@ -51,7 +51,11 @@ impl<'a> Value<'a> {
         bytes: &'a [u8],
     ) -> Result<Self, Error> {
         let extents = extents(shape);
-        let data = if bytes.is_empty() { NO_ELEMENTS.as_ptr().cast() } else { bytes.as_ptr() };
+        let data = if bytes.is_empty() {
+            NO_ELEMENTS.as_ptr().cast()
+        } else {
+            bytes.as_ptr()
+        };
         let mut value = ptr::null_mut();
         // SAFETY: the memory is `bytes.len()` long and outlives the value (`'a`); the library checks that this is
         // enough for the shape, and takes the pointer as mutable only because its type has no other form: inputs of
@@ -72,11 +76,23 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn from_library(library: &Arc<Library>, value: NonNull<OrtValue>) -> Self {
-        Self { owned: Owned { value, owner: Owner::Library(Arc::clone(library)) }, borrowed: PhantomData }
+        Self {
+            owned: Owned {
+                value,
+                owner: Owner::Library(Arc::clone(library)),
+            },
+            borrowed: PhantomData,
+        }
     }
 
     pub(super) fn from_run(session: &Arc<Session>, value: NonNull<OrtValue>) -> Self {
-        Self { owned: Owned { value, owner: Owner::Session(Arc::clone(session)) }, borrowed: PhantomData }
+        Self {
+            owned: Owned {
+                value,
+                owner: Owner::Session(Arc::clone(session)),
+            },
+            borrowed: PhantomData,
+        }
     }
 
     pub(super) fn as_ptr(&self) -> *mut OrtValue {
@@ -93,7 +109,10 @@ impl<'a> Value<'a> {
         let (mut extents, mut num_extents) = (ptr::null(), 0);
         // SAFETY: the value is alive; all three are written before they are read.
         let status = unsafe {
-            (self.library().api().GetTensorElementTypeAndShapeDataReference)(
+            (self
+                .library()
+                .api()
+                .GetTensorElementTypeAndShapeDataReference)(
                 self.as_ptr(),
                 &raw mut element,
                 &raw mut extents,
@@ -107,7 +126,10 @@ impl<'a> Value<'a> {
         // SAFETY: the library returned an array of this length, which is the value's own.
         let extents = unsafe { slice::from_raw_parts(extents, num_extents) };
         // Computed shapes have no negative extents.
-        let shape = extents.iter().map(|&extent| usize::try_from(extent).unwrap_or(0)).collect();
+        let shape = extents
+            .iter()
+            .map(|&extent| usize::try_from(extent).unwrap_or(0))
+            .collect();
         Ok((element, shape))
     }
 
@@ -115,7 +137,8 @@ impl<'a> Value<'a> {
     pub(crate) fn bytes(&self) -> Result<&[u8], Error> {
         let (library, mut data, mut len) = (self.library(), ptr::null(), 0);
         // SAFETY: the value is alive; `len` is written before it is read.
-        library.check(unsafe { (library.api().GetTensorSizeInBytes)(self.as_ptr(), &raw mut len) })?;
+        let status = unsafe { (library.api().GetTensorSizeInBytes)(self.as_ptr(), &raw mut len) };
+        library.check(status)?;
         if len == 0 {
             return Ok(&[]);
         }
@@ -137,7 +160,10 @@ impl<'a> Value<'a> {
         }
         // The memory is the session's, which `owned` holds: nothing is borrowed any more.
         let bytes = NonNull::from(bytes);
-        Ok(Bytes::from_owner(Shared { bytes, _owned: self.owned }))
+        Ok(Bytes::from_owner(Shared {
+            bytes,
+            _owned: self.owned,
+        }))
     }
 }
 
@@ -177,5 +203,8 @@ impl AsRef<[u8]> for Shared {
 
 /// Returns a shape as the library takes it; extents of tensors that exist fit.
 pub(super) fn extents(shape: &[usize]) -> Vec<i64> {
-    shape.iter().map(|&extent| i64::try_from(extent).unwrap_or(i64::MAX)).collect()
+    shape
+        .iter()
+        .map(|&extent| i64::try_from(extent).unwrap_or(i64::MAX))
+        .collect()
 }

@@ -39,14 +39,22 @@ pub(super) fn sha256(reader: &mut impl Read) -> io::Result<Sha256Hash> {
 
 /// Unpacks the library and its licences into a new folder, each under its plain name.
 pub(super) fn unpack(wheel: &Path, dir: &Path) -> Result<(), InstallError> {
-    let damaged = |reason: String| InstallError::DamagedWheel { file: file_name(wheel), reason };
+    let damaged = |reason: String| InstallError::DamagedWheel {
+        file: file_name(wheel),
+        reason,
+    };
     let file = File::open(wheel).map_err(io_error(format!("cannot open {}", file_name(wheel))))?;
     let mut archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
     let names: Vec<_> = names(&archive).filter(|name| is_wanted(name)).collect();
     let hashes = record(&mut archive).map_err(&damaged)?;
-    fs::create_dir(dir).map_err(io_error(format!("cannot make the folder {}", dir.display())))?;
+    fs::create_dir(dir).map_err(io_error(format!(
+        "cannot make the folder {}",
+        dir.display()
+    )))?;
     for name in names {
-        let expected = hashes.get(&name).ok_or_else(|| damaged(format!("its RECORD does not list {name}")))?;
+        let expected = hashes
+            .get(&name)
+            .ok_or_else(|| damaged(format!("its RECORD does not list {name}")))?;
         let bytes = read_entry(&mut archive, &name).map_err(&damaged)?;
         if Sha256::digest(&bytes)[..] != expected[..] {
             return Err(damaged(format!("{name} is not what its RECORD says")));
@@ -62,14 +70,18 @@ fn names(archive: &ZipArchive<File>) -> impl Iterator<Item = String> {
 }
 
 fn is_wanted(name: &str) -> bool {
-    LICENCES.contains(&name) || name.strip_prefix(LIBRARY_DIR).is_some_and(|name| !name.contains('/') && is_library(name))
+    LICENCES.contains(&name)
+        || name
+            .strip_prefix(LIBRARY_DIR)
+            .is_some_and(|name| !name.contains('/') && is_library(name))
 }
 
 /// Reads the hashes of the wheel's files: lines of `path,sha256=<base64>,size`.
 fn record(archive: &mut ZipArchive<File>) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let is_record = |name: &String| name.ends_with(".dist-info/RECORD");
     let name = names(archive).find(is_record).ok_or("it has no RECORD")?;
-    let text = String::from_utf8(read_entry(archive, &name)?).map_err(|_| "its RECORD is not text")?;
+    let text =
+        String::from_utf8(read_entry(archive, &name)?).map_err(|_| "its RECORD is not text")?;
     let entry = |line: &str| {
         let mut columns = line.rsplitn(3, ',');
         let (_size, hash, path) = (columns.next()?, columns.next()?, columns.next()?);
@@ -80,10 +92,15 @@ fn record(archive: &mut ZipArchive<File>) -> Result<BTreeMap<String, Vec<u8>>, S
 }
 
 fn read_entry(archive: &mut ZipArchive<File>, name: &str) -> Result<Vec<u8>, String> {
-    let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let entry = archive
+        .by_name(name)
+        .map_err(|error| format!("{name}: {error}"))?;
     let mut bytes = Vec::new();
     // The size that the archive states is not to be believed.
-    entry.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    entry
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("{name}: {error}"))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("{name} is larger than {MAX_FILE_BYTES} bytes"));
     }

@@ -15,34 +15,55 @@ pub(super) fn check(dir: &Path, model: &str, files: &[ExternalFile]) -> Result<(
     if files.is_empty() {
         return Ok(());
     }
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
     let unreadable = |file: &str, error: &io::Error| OnnxError::Unreadable {
         file: file.to_owned(),
         reason: error.to_string(),
     };
     // Where the model file really is: data beside its link's target is data beside the model.
-    let homes: Vec<_> = [dir.canonicalize(), dir.join(model).canonicalize().map(|path| parent(&path))]
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|error| unreadable(model, &error))?;
-    for ExternalFile { location, min_bytes } in files {
+    let homes: Vec<_> = [
+        dir.canonicalize(),
+        dir.join(model).canonicalize().map(|path| parent(&path)),
+    ]
+    .into_iter()
+    .collect::<Result<_, _>>()
+    .map_err(|error| unreadable(model, &error))?;
+    for ExternalFile {
+        location,
+        min_bytes,
+    } in files
+    {
         let leads_out = || OnnxError::Malformed {
             file: model.to_owned(),
             reason: format!("external data `{location}` is not inside the model's folder"),
         };
         let relative = Path::new(location);
-        if location.is_empty() || !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        if location.is_empty()
+            || !relative
+                .components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
             return Err(leads_out());
         }
         let actual_bytes = match dir.join(relative).canonicalize() {
             Ok(path) if !homes.iter().any(|home| path.starts_with(home)) => return Err(leads_out()),
-            Ok(path) => fs::metadata(path).map_err(|error| unreadable(location, &error))?.len(),
+            Ok(path) => fs::metadata(path)
+                .map_err(|error| unreadable(location, &error))?
+                .len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(unreadable(location, &error)),
         };
         let expected_bytes = (*min_bytes).max(1);
         if actual_bytes < expected_bytes {
-            return Err(OnnxError::Incomplete { file: location.clone(), expected_bytes, actual_bytes });
+            return Err(OnnxError::Incomplete {
+                file: location.clone(),
+                expected_bytes,
+                actual_bytes,
+            });
         }
     }
     Ok(())

@@ -29,10 +29,20 @@ impl FileBuf {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a file",
+            ));
         }
         let chunk = Box::new([0; CHUNK_BYTES]);
-        let mut buf = Self { file, chunk, chunk_len: 0, consumed: 0, behind: metadata.len(), error: None };
+        let mut buf = Self {
+            file,
+            chunk,
+            chunk_len: 0,
+            consumed: 0,
+            behind: metadata.len(),
+            error: None,
+        };
         buf.fill();
         Ok(buf)
     }
@@ -71,7 +81,9 @@ impl FileBuf {
 
 impl Buf for FileBuf {
     fn remaining(&self) -> usize {
-        let left = self.behind.saturating_add((self.chunk_len - self.consumed) as u64);
+        let left = self
+            .behind
+            .saturating_add((self.chunk_len - self.consumed) as u64);
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 

@@ -59,16 +59,28 @@ impl Gathered {
 pub(super) fn model<B: Buf>(buf: B) -> Result<OnnxHeader> {
     let mut gathered = Gathered::default();
     let mut reader = Reader::new(buf);
-    while let Some((field, wire_type)) = reader.next_field().map_err(|error| at_top(error.into()))? {
+    while let Some((field, wire_type)) =
+        reader.next_field().map_err(|error| at_top(error.into()))?
+    {
         model_field(&mut reader, field, wire_type, &mut gathered).map_err(at_top)?;
     }
     // Every model has both. Where one is missing the file ends between two fields, or is empty.
     if !gathered.has_graph || gathered.header.opset_imports.is_empty() {
         return Err(Error::EndsEarly { missing_bytes: 1 });
     }
-    let Gathered { mut header, initializers, external, .. } = gathered;
-    header.inputs.retain(|input| !initializers.contains(&input.name));
-    let file = |(location, min_bytes)| ExternalFile { location, min_bytes };
+    let Gathered {
+        mut header,
+        initializers,
+        external,
+        ..
+    } = gathered;
+    header
+        .inputs
+        .retain(|input| !initializers.contains(&input.name));
+    let file = |(location, min_bytes)| ExternalFile {
+        location,
+        min_bytes,
+    };
     header.external_files = external.into_iter().map(file).collect();
     check_names(&header)?;
     Ok(header)
@@ -91,18 +103,30 @@ fn model_field<B: Buf>(
             reader.message(|graph| read_graph(graph, gathered, true).map_err(within))?;
         }
         (8, WireType::Len) => {
-            header.opset_imports.push(reader.message(|inner| opset_import(inner).map_err(within))?);
+            header
+                .opset_imports
+                .push(reader.message(|inner| opset_import(inner).map_err(within))?);
         }
         (14, WireType::Len) => {
-            header.metadata.extend(reader.message(|inner| values::property(inner).map_err(within))?);
+            header
+                .metadata
+                .extend(reader.message(|inner| values::property(inner).map_err(within))?);
         }
         (25, WireType::Len) => reader.message(|inner| function(inner, gathered).map_err(within))?,
-        (5, WireType::Varint) | (4 | 6 | 20 | 26, WireType::Len) => reader.skip(field, wire_type)?,
+        (5, WireType::Varint) | (4 | 6 | 20 | 26, WireType::Len) => {
+            reader.skip(field, wire_type)?
+        }
         // Later versions of the format may have more fields; that one of those is broken says nothing about the end.
         (9.., WireType::Varint | WireType::Len | WireType::Fixed32 | WireType::Fixed64) => {
-            reader.skip(field, wire_type).map_err(|error| within(error.into()))?;
+            reader
+                .skip(field, wire_type)
+                .map_err(|error| within(error.into()))?;
         }
-        _ => return Err(Error::Malformed(format!("field {field} is not that of a model"))),
+        _ => {
+            return Err(Error::Malformed(format!(
+                "field {field} is not that of a model"
+            )));
+        }
     }
     Ok(())
 }
@@ -112,9 +136,12 @@ fn model_field<B: Buf>(
 fn at_top(error: Error) -> Error {
     match error {
         Error::Wire(WireError::Truncated) => Error::EndsEarly { missing_bytes: 1 },
-        Error::Wire(WireError::LengthBeyondEnd { announced, remaining }) if announced <= MAX_MESSAGE_BYTES => {
-            Error::EndsEarly { missing_bytes: announced.saturating_sub(remaining as u64) }
-        }
+        Error::Wire(WireError::LengthBeyondEnd {
+            announced,
+            remaining,
+        }) if announced <= MAX_MESSAGE_BYTES => Error::EndsEarly {
+            missing_bytes: announced.saturating_sub(remaining as u64),
+        },
         other => within(other),
     }
 }
@@ -180,7 +207,10 @@ fn node<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) -> Result<()> {
     if name.is_empty() {
         return Err(Error::Malformed("a node has no operator".to_owned()));
     }
-    gathered.header.operators.insert(Operator { domain: normalized(domain), name });
+    gathered.header.operators.insert(Operator {
+        domain: normalized(domain),
+        name,
+    });
     Ok(())
 }
 
@@ -194,7 +224,9 @@ fn attribute<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) -> Result<
             (5 | 10, WireType::Len) => {
                 reader.message(|inner| tensor::tensor(inner, gathered))?;
             }
-            (6 | 11, WireType::Len) => reader.message(|inner| read_graph(inner, gathered, false))?,
+            (6 | 11, WireType::Len) => {
+                reader.message(|inner| read_graph(inner, gathered, false))?
+            }
             (22 | 23, WireType::Len) => {
                 reader.message(|inner| tensor::sparse_tensor(inner, gathered))?;
             }
@@ -219,13 +251,19 @@ fn function<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) -> Result<(
             _ => reader.skip(field, wire_type)?,
         }
     }
-    gathered.header.functions.insert(Operator { domain: normalized(domain), name });
+    gathered.header.functions.insert(Operator {
+        domain: normalized(domain),
+        name,
+    });
     Ok(())
 }
 
 /// Reads an `OperatorSetIdProto`.
 fn opset_import<B: Buf>(reader: &mut Reader<B>) -> Result<OpsetImport> {
-    let mut opset = OpsetImport { domain: String::new(), version: 0 };
+    let mut opset = OpsetImport {
+        domain: String::new(),
+        version: 0,
+    };
     while let Some((field, wire_type)) = reader.next_field()? {
         match (field, wire_type) {
             (1, WireType::Len) => opset.domain = normalized(text(reader)?),
@@ -238,7 +276,11 @@ fn opset_import<B: Buf>(reader: &mut Reader<B>) -> Result<OpsetImport> {
 
 /// The domain of ONNX's own operators has two spellings.
 fn normalized(domain: String) -> String {
-    if domain == "ai.onnx" { String::new() } else { domain }
+    if domain == "ai.onnx" {
+        String::new()
+    } else {
+        domain
+    }
 }
 
 /// Inputs and outputs are asked for by name, so each has one of its own.

@@ -22,7 +22,9 @@ impl Message {
             (Self::Model, 7) | (Self::Attribute, 6 | 11) => Some(Self::Graph),
             (Self::Model, 25) => Some(Self::Function),
             (Self::Graph, 1) | (Self::Function, 7) => Some(Self::Node),
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Some(Self::Tensor),
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => {
+                Some(Self::Tensor)
+            }
             (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Some(Self::SparseTensor),
             (Self::Node, 5) => Some(Self::Attribute),
             (Self::Tensor, 13) => Some(Self::Entry),
@@ -35,9 +37,13 @@ impl Message {
 ///
 /// # Errors
 /// A sentence, if the bytes are no protobuf.
-pub fn rename_external_files(model: &[u8], rename: &dyn Fn(&str) -> Option<String>) -> Result<Vec<u8>, String> {
+pub fn rename_external_files(
+    model: &[u8],
+    rename: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<u8>, String> {
     // Every level below is walked by a reader of its own; the caller has read the header, which bounds the depth.
-    rewritten(model, Message::Model, rename, salver_wire::MAX_DEPTH).map_err(|error| error.to_string())
+    rewritten(model, Message::Model, rename, salver_wire::MAX_DEPTH + 1)
+        .map_err(|error| error.to_string())
 }
 
 fn rewritten(
@@ -46,13 +52,17 @@ fn rewritten(
     rename: &dyn Fn(&str) -> Option<String>,
     depth_left: u32,
 ) -> Result<Vec<u8>, WireError> {
-    let depth_left = depth_left.checked_sub(1).ok_or(WireError::TooDeep { max: salver_wire::MAX_DEPTH })?;
+    let depth_left = depth_left.checked_sub(1).ok_or(WireError::TooDeep {
+        max: salver_wire::MAX_DEPTH,
+    })?;
     let mut out = Writer::new(Vec::with_capacity(bytes.len()));
     let mut reader = Reader::new(bytes);
     let mut is_location = false;
     loop {
         let start = bytes.len() - reader.remaining();
-        let Some((field, wire_type)) = reader.next_field()? else { break };
+        let Some((field, wire_type)) = reader.next_field()? else {
+            break;
+        };
         let inner = message.inner(field).filter(|_| wire_type == WireType::Len);
         if let Some(inner) = inner {
             let value = rewritten(reader.slice()?, inner, rename, depth_left)?;
@@ -60,10 +70,13 @@ fn rewritten(
             continue;
         }
         if let (Message::Entry, 1 | 2, WireType::Len) = (message, field, wire_type) {
-            let text = reader.str()?;
-            let new = if field == 2 && is_location { rename(text) } else { None };
-            is_location |= field == 1 && text == "location";
-            out.bytes_field(field, new.as_deref().unwrap_or(text).as_bytes());
+            let text = reader.slice()?;
+            let new = match std::str::from_utf8(text) {
+                Ok(location) if field == 2 && is_location => rename(location),
+                _ => None,
+            };
+            is_location |= field == 1 && text == b"location";
+            out.bytes_field(field, new.as_deref().map_or(text, str::as_bytes));
             continue;
         }
         reader.skip(field, wire_type)?;

@@ -21,6 +21,8 @@ fn the_exit_code_tells_who_is_at_fault() {
         (&["serve", dir, "--prot=1"], 64),
         (&["serve", dir, "--port=http"], 64),
         (&["serve", dir, "--log-level=loud=er"], 64),
+        (&["serve", dir, "--engine=other"], 78),
+        (&["serve", dir, "--engine=onnxruntime"], 78),
         (&["serve", "/nonexistent"], 78),
         (&["serve", "--model_base_path=/nonexistent"], 255),
         (

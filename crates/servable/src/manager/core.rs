@@ -32,7 +32,11 @@ pub(crate) struct Candidate<L> {
 #[derive(Debug)]
 pub(crate) enum Effect<L> {
     /// Load this version on a thread and report back by [`Core::loaded`].
-    Load { id: ServableId, loader: L, cancel: CancelToken },
+    Load {
+        id: ServableId,
+        loader: L,
+        cancel: CancelToken,
+    },
     /// Put what was loaded into service.
     Publish(ServableId),
     /// Let go of what was loaded; report back by [`Core::unloaded`] when it has been freed.
@@ -111,7 +115,9 @@ impl<L: Clone> Core<L> {
 
     /// Takes note of the end of a load.
     pub(crate) fn loaded(&mut self, id: &ServableId, result: Result<(), LoadError>, now: Instant) {
-        let Some(servable) = self.servables.get_mut(&id.name) else { return };
+        let Some(servable) = self.servables.get_mut(&id.name) else {
+            return;
+        };
         self.touched.insert(Arc::clone(&id.name));
         match servable.loaded(id.version, result, &self.settings, now, &mut self.effects) {
             LoadOutcome::TakesMemory => {}
@@ -121,9 +127,11 @@ impl<L: Clone> Core<L> {
 
     /// Takes note that a servable has been freed.
     pub(crate) fn unloaded(&mut self, id: &ServableId, error: Option<LoadError>, now: Instant) {
-        let Some(servable) = self.servables.get_mut(&id.name) else { return };
+        let Some(servable) = self.servables.get_mut(&id.name) else {
+            return;
+        };
         self.touched.insert(Arc::clone(&id.name));
-        servable.unloaded(id.version, error, now, &mut self.effects);
+        servable.end(id.version, error, now, &mut self.effects);
         self.offer_memory(now);
     }
 
@@ -173,9 +181,13 @@ impl<L: Clone> Core<L> {
     fn start_loads(&mut self, now: Instant) {
         let mut passed_over = BTreeSet::new();
         while self.num_loading() < self.settings.num_load_threads {
-            let Some((id, memory_bytes)) = self.next_queued(&passed_over) else { return };
+            let Some((id, memory_bytes)) = self.next_queued(&passed_over) else {
+                return;
+            };
             let room = self.room_for(memory_bytes);
-            let Some(servable) = self.servables.get_mut(&id.name) else { return };
+            let Some(servable) = self.servables.get_mut(&id.name) else {
+                return;
+            };
             match room {
                 Room::Enough => {
                     servable.start_load(id.version, now, &mut self.effects);
@@ -194,20 +206,31 @@ impl<L: Clone> Core<L> {
 
     /// Returns the next version in turn and what memory it needs.
     fn next_queued(&self, passed_over: &BTreeSet<ServableId>) -> Option<(ServableId, u64)> {
-        let after = self.last_turn.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let up_to = self.last_turn.clone().map_or(Bound::Unbounded, Bound::Included);
+        let after = self
+            .last_turn
+            .clone()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let up_to = self
+            .last_turn
+            .clone()
+            .map_or(Bound::Unbounded, Bound::Included);
         let later = self.servables.range((after, Bound::Unbounded));
         let earlier = self.servables.range((Bound::Unbounded, up_to));
         later.chain(earlier).find_map(|(name, servable)| {
             servable.queued().find_map(|(version, memory_bytes)| {
-                let id = ServableId { name: Arc::clone(name), version };
+                let id = ServableId {
+                    name: Arc::clone(name),
+                    version,
+                };
                 (!passed_over.contains(&id)).then_some((id, memory_bytes))
             })
         })
     }
 
     fn room_for(&self, memory_bytes: u64) -> Room {
-        let Some(limit) = self.settings.memory_limit_bytes else { return Room::Enough };
+        let Some(limit) = self.settings.memory_limit_bytes else {
+            return Room::Enough;
+        };
         let taken = self.taken_bytes();
         if taken.saturating_add(memory_bytes) <= limit {
             return Room::Enough;
@@ -225,7 +248,9 @@ impl<L: Clone> Core<L> {
     ///
     /// Ends: memory is freed by unloads and by failed loads only, and the number of failures of each version is bounded.
     fn offer_memory(&mut self, now: Instant) {
-        let Some(limit) = self.settings.memory_limit_bytes else { return };
+        let Some(limit) = self.settings.memory_limit_bytes else {
+            return;
+        };
         let free_bytes = limit.saturating_sub(self.taken_bytes());
         for (name, servable) in &mut self.servables {
             if servable.offer_memory(free_bytes, now, &mut self.effects) {
@@ -235,7 +260,9 @@ impl<L: Clone> Core<L> {
     }
 
     fn summarize(&mut self, name: Arc<str>) {
-        let Some(servable) = self.servables.get(&name) else { return };
+        let Some(servable) = self.servables.get(&name) else {
+            return;
+        };
         let summary = servable.summary();
         if summary.is_gone {
             self.servables.remove(&name);
@@ -248,7 +275,10 @@ impl<L: Clone> Core<L> {
     }
 
     fn taken_bytes(&self) -> u64 {
-        self.servables.values().map(Servable::taken_bytes).fold(0, u64::saturating_add)
+        self.servables
+            .values()
+            .map(Servable::taken_bytes)
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -256,7 +286,9 @@ fn entry<'a, L: Clone>(
     servables: &'a mut BTreeMap<Arc<str>, Servable<L>>,
     name: &Arc<str>,
 ) -> &'a mut Servable<L> {
-    servables.entry(Arc::clone(name)).or_insert_with(|| Servable::new(Arc::clone(name)))
+    servables
+        .entry(Arc::clone(name))
+        .or_insert_with(|| Servable::new(Arc::clone(name)))
 }
 
 fn tell<L>(
@@ -266,7 +298,12 @@ fn tell<L>(
     error: Option<LoadError>,
     elapsed: Duration,
 ) {
-    effects.push(Effect::Tell(Event { id, state, error, elapsed }));
+    effects.push(Effect::Tell(Event {
+        id,
+        state,
+        error,
+        elapsed,
+    }));
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ impl<S: Send + Sync + 'static> Driver<S> {
     }
 
     fn read_mail(&mut self) {
-        let due = [self.core.next_due(), self.unloader.next_due()].into_iter().flatten().min();
+        let due = [self.core.next_due(), self.unloader.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let mail = self.shared.inbox.take(due);
         let now = Instant::now();
         self.unloader.retry(now);
@@ -103,7 +106,9 @@ impl<S: Send + Sync + 'static> Driver<S> {
             // Without a handle it goes the way of every servable without one.
             Effect::Discard(id) => drop(self.arrived.remove(&id)),
             Effect::Retire(ServableId { name, version }) => {
-                self.shared.map.rcu(|map| map.without_version(&name, version));
+                self.shared
+                    .map
+                    .rcu(|map| map.without_version(&name, version));
             }
             Effect::Tell(event) => {
                 self.shared.board.record(&event);
@@ -118,7 +123,7 @@ impl<S: Send + Sync + 'static> Driver<S> {
         let thread = thread::Builder::new().name(load_thread_name(&id));
         let spawned = thread.spawn({
             let id = id.clone();
-            move || load(id, loader, &cancel, inbox)
+            move || load(id, loader, &cancel, &inbox)
         });
         match spawned {
             Ok(thread) => {
@@ -142,18 +147,21 @@ impl<S: Send + Sync + 'static> Driver<S> {
 }
 
 /// The whole life of a load thread. The loader is dropped here too, since that may take its time as well.
-fn load<S>(id: ServableId, loader: SharedLoader<S>, cancel: &CancelToken, inbox: Arc<Inbox<S>>)
+fn load<S>(id: ServableId, loader: SharedLoader<S>, cancel: &CancelToken, inbox: &Arc<Inbox<S>>)
 where
     S: Send + Sync + 'static,
 {
     let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
         let result = loader.load(cancel);
         drop(loader);
-        result.map(|servable| Handle::new(id.clone(), servable, Arc::clone(&inbox)))
+        result.map(|servable| Handle::new(id.clone(), servable, Arc::clone(inbox)))
     }));
     let result = attempt.unwrap_or_else(|payload| {
         let reason = panic_message(&*payload);
-        Err(LoadError::new(LoadErrorKind::Failed, format!("panicked while it was loaded: {reason}")))
+        Err(LoadError::new(
+            LoadErrorKind::Failed,
+            format!("panicked while it was loaded: {reason}"),
+        ))
     });
     inbox.post_loaded(Loaded { id, result });
 }

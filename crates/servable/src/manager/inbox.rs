@@ -51,8 +51,14 @@ struct State<S> {
 
 impl<S> Inbox<S> {
     pub(crate) fn new() -> Self {
-        let state = State { mail: Mail::default(), is_closed: false };
-        Self { state: Mutex::new(state), has_mail: Condvar::new() }
+        let state = State {
+            mail: Mail::default(),
+            is_closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            has_mail: Condvar::new(),
+        }
     }
 
     pub(crate) fn post_aspired(&self, name: &str, versions: Vec<Candidate<SharedLoader<S>>>) {
@@ -61,7 +67,10 @@ impl<S> Inbox<S> {
     }
 
     pub(crate) fn post_report(&self, name: &str, version: i64, problem: Option<LoadError>) {
-        let id = ServableId { name: name.into(), version };
+        let id = ServableId {
+            name: name.into(),
+            version,
+        };
         self.post(|mail| mail.reports.insert(id, problem));
     }
 
@@ -86,7 +95,10 @@ impl<S> Inbox<S> {
         let mut state = self.lock();
         while state.mail.is_empty() {
             state = match due.map(|due| due.checked_duration_since(Instant::now())) {
-                None => self.has_mail.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .has_mail
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(None) => break,
                 Some(Some(left)) => {
                     let waited = self.has_mail.wait_timeout(state, left);

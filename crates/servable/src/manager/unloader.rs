@@ -40,9 +40,19 @@ struct State<S> {
 
 impl<S: Send + Sync + 'static> Unloader<S> {
     pub(crate) fn new(inbox: Arc<Inbox<S>>) -> Self {
-        let state = State { waiting: VecDeque::new(), num_threads: 0 };
-        let queue = Arc::new(Queue { state: Mutex::new(state) });
-        Self { queue, inbox, threads: Vec::new(), retry_at: None }
+        let state = State {
+            waiting: VecDeque::new(),
+            num_threads: 0,
+        };
+        let queue = Arc::new(Queue {
+            state: Mutex::new(state),
+        });
+        Self {
+            queue,
+            inbox,
+            threads: Vec::new(),
+            retry_at: None,
+        }
     }
 
     /// Frees a servable soon and then tells the inbox.
@@ -124,6 +134,9 @@ impl<S> Queue<S> {
 fn free<S>(servable: S) -> Result<(), LoadError> {
     panic::catch_unwind(AssertUnwindSafe(|| drop(servable))).map_err(|payload| {
         let reason = super::panic_message(&*payload);
-        LoadError::new(LoadErrorKind::Failed, format!("panicked while it was unloaded: {reason}"))
+        LoadError::new(
+            LoadErrorKind::Failed,
+            format!("panicked while it was unloaded: {reason}"),
+        )
     })
 }

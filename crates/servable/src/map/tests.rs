@@ -1,3 +1,5 @@
+//! Lookups in maps.
+
 use super::*;
 use crate::ServableId;
 use crate::manager::Inbox;
@@ -8,13 +10,23 @@ struct Maps {
 
 impl Maps {
     fn handle(&self, name: &str, version: i64, servable: &'static str) -> Handle<&'static str> {
-        Handle::new(ServableId { name: name.into(), version }, servable, Arc::clone(&self.inbox))
+        Handle::new(
+            ServableId {
+                name: name.into(),
+                version,
+            },
+            servable,
+            Arc::clone(&self.inbox),
+        )
     }
 
     /// `a` with versions 1 and 3, label `stable` on 1 and `gone` on 2; `b` with a label only.
     fn map(&self) -> ServingMap<&'static str> {
         let labels = |pairs: &[(&str, i64)]| {
-            pairs.iter().map(|(label, version)| ((*label).to_owned(), *version)).collect()
+            let pairs = pairs
+                .iter()
+                .map(|(label, version)| ((*label).to_owned(), *version));
+            Arc::new(pairs.collect())
         };
         ServingMap::new()
             .with_version(&self.handle("a", 3, "a3"))
@@ -25,7 +37,9 @@ impl Maps {
 }
 
 fn maps() -> Maps {
-    Maps { inbox: Arc::new(Inbox::new()) }
+    Maps {
+        inbox: Arc::new(Inbox::new()),
+    }
 }
 
 fn lookup(
@@ -33,7 +47,8 @@ fn lookup(
     name: &str,
     version: VersionChoice,
 ) -> Result<&'static str, LookupError> {
-    map.lookup(&ServableRequest { name, version }).map(|handle| *handle)
+    map.lookup(&ServableRequest { name, version })
+        .map(|handle| *handle)
 }
 
 #[test]
@@ -46,15 +61,24 @@ fn finds_versions_by_number_label_and_age() {
     assert_eq!(lookup(&map, "a", label("stable")), Ok("a1"));
     assert_eq!(
         lookup(&map, "a", VersionChoice::Version(2)),
-        Err(LookupError::UnknownVersion { name: name(), version: 2 })
+        Err(LookupError::UnknownVersion {
+            name: name(),
+            version: 2
+        })
     );
     assert_eq!(
         lookup(&map, "a", label("gone")),
-        Err(LookupError::UnknownVersion { name: name(), version: 2 })
+        Err(LookupError::UnknownVersion {
+            name: name(),
+            version: 2
+        })
     );
     assert_eq!(
         lookup(&map, "a", label("canary")),
-        Err(LookupError::UnknownLabel { name: name(), label: "canary".to_owned() })
+        Err(LookupError::UnknownLabel {
+            name: name(),
+            label: "canary".to_owned()
+        })
     );
 }
 
@@ -64,11 +88,16 @@ fn a_name_without_versions_is_unknown() {
     for name in ["b", "c"] {
         assert_eq!(
             lookup(&map, name, VersionChoice::Latest),
-            Err(LookupError::UnknownModel { name: name.to_owned() })
+            Err(LookupError::UnknownModel {
+                name: name.to_owned()
+            })
         );
         assert_eq!(
             lookup(&map, name, VersionChoice::Version(9)),
-            Err(LookupError::UnknownVersion { name: name.to_owned(), version: 9 })
+            Err(LookupError::UnknownVersion {
+                name: name.to_owned(),
+                version: 9
+            })
         );
     }
     let unknown = lookup(&map, "c", VersionChoice::Label("stable".to_owned()));
@@ -83,9 +112,11 @@ fn latest_falls_back_when_the_highest_goes() {
 
 #[test]
 fn names_without_anything_are_forgotten() {
-    let map = maps().map().with_labels(&"b".into(), &BTreeMap::new());
+    let map = maps().map().with_labels(&"b".into(), &Arc::default());
     assert!(!map.servables.contains_key("b"));
-    let map = map.with_labels(&"a".into(), &BTreeMap::new());
-    let map = map.without_version(&"a".into(), 1).without_version(&"a".into(), 3);
+    let map = map.with_labels(&"a".into(), &Arc::default());
+    let map = map
+        .without_version(&"a".into(), 1)
+        .without_version(&"a".into(), 3);
     assert!(map.servables.is_empty());
 }

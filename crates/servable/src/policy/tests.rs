@@ -1,3 +1,5 @@
+//! Policies as tables.
+
 use super::*;
 
 /// Reads `1:ready 2:new+`: a version, its phase, and `+` if it is wanted.
@@ -13,7 +15,11 @@ fn snapshots(text: &str) -> Vec<VersionSnapshot> {
             "failed" => Phase::Failed,
             other => panic!("no phase {other}"),
         };
-        VersionSnapshot { version: version.parse().expect("a number"), phase, is_aspired }
+        VersionSnapshot {
+            version: version.parse().expect("a number"),
+            phase,
+            is_aspired,
+        }
     };
     text.split_whitespace().map(read).collect()
 }
@@ -89,8 +95,13 @@ fn resource_preserving_makes_room_first() {
 
 /// All combinations of three versions, in every phase, wanted or not.
 fn all_triples() -> impl Iterator<Item = Vec<VersionSnapshot>> {
-    const PHASES: [Phase; 5] =
-        [Phase::New, Phase::Loading, Phase::Ready, Phase::Unloading, Phase::Failed];
+    const PHASES: [Phase; 5] = [
+        Phase::New,
+        Phase::Loading,
+        Phase::Ready,
+        Phase::Unloading,
+        Phase::Failed,
+    ];
     (0..1000_usize).map(|code| {
         [code % 10, code / 10 % 10, code / 100]
             .iter()
@@ -107,17 +118,31 @@ fn all_triples() -> impl Iterator<Item = Vec<VersionSnapshot>> {
 #[test]
 fn steps_always_fit() {
     let policies: [&dyn VersionPolicy; 2] = [&AvailabilityPreserving, &ResourcePreserving];
-    for (policy, versions) in policies.iter().flat_map(|p| all_triples().map(move |v| (p, v))) {
-        let of = |version| versions.iter().find(|v| v.version == version).expect("known");
+    for (policy, versions) in policies
+        .iter()
+        .flat_map(|p| all_triples().map(move |v| (p, v)))
+    {
+        let of = |version| {
+            versions
+                .iter()
+                .find(|v| v.version == version)
+                .expect("known")
+        };
         match policy.next(&versions) {
             None => {}
             Some(Action::Load(version)) => {
                 let chosen = of(version);
-                assert!(chosen.is_aspired && chosen.phase == Phase::New, "{versions:?}");
+                assert!(
+                    chosen.is_aspired && chosen.phase == Phase::New,
+                    "{versions:?}"
+                );
             }
             Some(Action::Unload(version)) => {
                 let chosen = of(version);
-                assert!(!chosen.is_aspired && chosen.phase == Phase::Ready, "{versions:?}");
+                assert!(
+                    !chosen.is_aspired && chosen.phase == Phase::Ready,
+                    "{versions:?}"
+                );
             }
         }
     }
@@ -127,7 +152,10 @@ fn steps_always_fit() {
 fn availability_preserving_never_unloads_the_last_ready_version_while_one_is_wanted() {
     for versions in all_triples().filter(|versions| versions.iter().any(|v| v.is_aspired)) {
         let num_ready = versions.iter().filter(|v| v.phase == Phase::Ready).count();
-        if matches!(AvailabilityPreserving.next(&versions), Some(Action::Unload(_))) {
+        if matches!(
+            AvailabilityPreserving.next(&versions),
+            Some(Action::Unload(_))
+        ) {
             assert!(num_ready > 1, "{versions:?}");
         }
     }

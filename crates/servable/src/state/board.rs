@@ -93,7 +93,8 @@ impl StatusBoard {
     /// Returns the versions of every name.
     pub(crate) fn statuses(&self) -> BTreeMap<Arc<str>, Vec<VersionStatus>> {
         let names = self.lock();
-        let copy = |(name, versions): (&Arc<str>, &Versions)| (Arc::clone(name), versions.descending());
+        let copy =
+            |(name, versions): (&Arc<str>, &Versions)| (Arc::clone(name), versions.descending());
         names.by_name.iter().map(copy).collect()
     }
 
@@ -102,20 +103,34 @@ impl StatusBoard {
         // A time-out beyond the end of time is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let is_settled = |board: &Names| names.iter().all(|name| board.settled.contains(name));
-        self.wait(deadline, |board| is_settled(board) || board.is_closed, is_settled)
+        self.wait(
+            deadline,
+            |board| is_settled(board) || board.is_closed,
+            is_settled,
+        )
     }
 
     /// Waits until everything has ended; returns whether that came about in time.
     pub(crate) fn wait_closed(&self, deadline: Instant) -> bool {
-        self.wait(Some(deadline), |board| board.is_closed, |board| board.is_closed)
+        self.wait(
+            Some(deadline),
+            |board| board.is_closed,
+            |board| board.is_closed,
+        )
     }
 
     /// Returns every version that has not ended.
     pub(crate) fn unended(&self) -> Vec<ServableId> {
         let names = self.lock();
         let ids = names.by_name.iter().flat_map(|(name, versions)| {
-            let unended = versions.statuses.values().filter(|status| status.state != State::End);
-            unended.map(|status| ServableId { name: Arc::clone(name), version: status.version })
+            let unended = versions
+                .statuses
+                .values()
+                .filter(|status| status.state != State::End);
+            unended.map(|status| ServableId {
+                name: Arc::clone(name),
+                version: status.version,
+            })
         });
         ids.collect()
     }
@@ -129,7 +144,10 @@ impl StatusBoard {
         let mut names = self.lock();
         while !is_over(&names) {
             names = match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
-                None => self.has_changed.wait(names).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .has_changed
+                    .wait(names)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => break,
                 Some(left) => {
                     let waited = self.has_changed.wait_timeout(names, left);
@@ -150,8 +168,17 @@ impl Versions {
     fn record(&mut self, version: i64, state: State, error: Option<LoadError>) {
         let before = self.statuses.remove(&version);
         // While the next try is under way, the reason why there has to be one is still of interest.
-        let standing = before.and_then(|status| status.error).filter(|_| state == State::Loading);
-        self.statuses.insert(version, VersionStatus { version, state, error: error.or(standing) });
+        let standing = before
+            .and_then(|status| status.error)
+            .filter(|_| state == State::Loading);
+        self.statuses.insert(
+            version,
+            VersionStatus {
+                version,
+                state,
+                error: error.or(standing),
+            },
+        );
         self.ended.retain(|ended| *ended != version);
         if state == State::End {
             self.ended.push_back(version);

@@ -15,15 +15,33 @@ fn names_are_settled_by_success_failure_and_absence() {
     let tables = Tables::start_with(patient, |_| {});
     let gate = Gate::default();
     let names: Vec<Arc<str>> = ["good", "bad", "none", "slow"].map(Arc::from).into();
-    assert!(!tables.manager.wait_first_load(&names[..1], Some(Duration::ZERO)), "not heard of yet");
-    tables.aspired.set("slow", vec![tables.acting("slow", 1, Act::wait_at(&gate))]);
+    assert!(
+        !tables
+            .manager
+            .wait_first_load(&names[..1], Some(Duration::ZERO)),
+        "not heard of yet"
+    );
+    tables
+        .aspired
+        .set("slow", vec![tables.acting("slow", 1, Act::wait_at(&gate))]);
     tables.set("good", &[1]);
-    tables.aspired.set("bad", vec![tables.acting("bad", 1, Act::fail(LoadErrorKind::Failed))]);
-    tables.aspired.report("none", 1, Some(LoadError::new(LoadErrorKind::Invalid, "half")));
+    tables.aspired.set(
+        "bad",
+        vec![tables.acting("bad", 1, Act::fail(LoadErrorKind::Failed))],
+    );
+    tables.aspired.report(
+        "none",
+        1,
+        Some(LoadError::new(LoadErrorKind::Invalid, "half")),
+    );
     tables.set("none", &[]);
     assert!(tables.manager.wait_first_load(&names[..3], Some(PATIENCE)));
     assert!(tables.latest("good").is_ok());
-    assert_eq!(tables.status("bad")[&1].state, State::Loading, "it will be tried again");
+    assert_eq!(
+        tables.status("bad")[&1].state,
+        State::Loading,
+        "it will be tried again"
+    );
     assert!(!tables.manager.wait_first_load(&names, Some(Duration::ZERO)));
     gate.open();
     assert!(tables.manager.wait_first_load(&names, None));

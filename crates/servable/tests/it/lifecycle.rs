@@ -16,15 +16,28 @@ fn a_source_is_served_and_goes_on_being_served_after_it_stopped() {
     let tables = Tables::start();
     let (sender, lists) = mpsc::sync_channel(1);
     let sender = Arc::new(Mutex::new(Some(sender)));
-    let task = ListSource { lists, sender: Arc::clone(&sender) }.watch(tables.aspired.clone());
+    let task = ListSource {
+        lists,
+        sender: Arc::clone(&sender),
+    }
+    .watch(tables.aspired.clone());
     let list = ("m".to_owned(), tables.plain("m", &[1, 2]));
-    sender.lock().expect("no panic").as_ref().expect("open").send(list).expect("watched");
+    sender
+        .lock()
+        .expect("no panic")
+        .as_ref()
+        .expect("open")
+        .send(list)
+        .expect("watched");
     for version in [1, 2] {
         tables.wait_for("m", version, State::Available);
     }
     task.stop();
     let table = tables.latest("m").expect("in service");
-    assert_eq!((table.get("version"), table.get("one"), table.get("two")), (Some(2), Some(1), None));
+    assert_eq!(
+        (table.get("version"), table.get("one"), table.get("two")),
+        (Some(2), Some(1), None)
+    );
     assert_eq!(table.id().to_string(), "{name: m version: 2}");
     drop(table);
     let expected = [State::Start, State::Loading, State::Available];
@@ -40,19 +53,34 @@ fn requests_name_versions_and_labels() {
         tables.wait_for("m", version, State::Available);
     }
     let ask = |version| {
-        let found = tables.manager.handle(&ServableRequest { name: "m", version });
+        let found = tables
+            .manager
+            .handle(&ServableRequest { name: "m", version });
         found.map(|table| table.get("version").expect("every table has it"))
     };
     let label = || VersionChoice::Label("stable".to_owned());
     assert_eq!(ask(VersionChoice::Version(1)), Ok(1));
-    assert!(matches!(ask(label()), Err(LookupError::UnknownLabel { .. })));
-    tables.manager.set_labels("m", BTreeMap::from([("stable".to_owned(), 1)]));
+    assert!(matches!(
+        ask(label()),
+        Err(LookupError::UnknownLabel { .. })
+    ));
+    tables
+        .manager
+        .set_labels("m", BTreeMap::from([("stable".to_owned(), 1)]));
     assert_eq!(ask(label()), Ok(1));
-    tables.manager.set_labels("m", BTreeMap::from([("stable".to_owned(), 2)]));
+    tables
+        .manager
+        .set_labels("m", BTreeMap::from([("stable".to_owned(), 2)]));
     assert_eq!(ask(label()), Ok(2));
     tables.set("m", &[1]);
     tables.wait_for("m", 2, State::End);
-    assert_eq!(ask(label()), Err(LookupError::UnknownVersion { name: "m".to_owned(), version: 2 }));
+    assert_eq!(
+        ask(label()),
+        Err(LookupError::UnknownVersion {
+            name: "m".to_owned(),
+            version: 2
+        })
+    );
     tables.finish();
 }
 
@@ -60,7 +88,9 @@ fn requests_name_versions_and_labels() {
 fn a_slow_load_holds_up_no_other() {
     let tables = Tables::start();
     let gate = Gate::default();
-    tables.aspired.set("slow", vec![tables.acting("slow", 1, Act::wait_at(&gate))]);
+    tables
+        .aspired
+        .set("slow", vec![tables.acting("slow", 1, Act::wait_at(&gate))]);
     gate.wait_for_arrival();
     for version in 1..=3 {
         tables.set("quick", &[version]);
@@ -82,7 +112,9 @@ fn a_failed_load_is_tried_again_and_its_error_is_shown() {
         1 => panic!("not yet either"),
         _ => Ok(()),
     });
-    tables.aspired.set("m", vec![tables.acting("m", 1, third_time_lucky)]);
+    tables
+        .aspired
+        .set("m", vec![tables.acting("m", 1, third_time_lucky)]);
     tables.wait_for("m", 1, State::Available);
     assert_eq!(num_tries.load(Ordering::SeqCst), 3);
     assert_eq!(tables.status("m")[&1].error, None);
@@ -90,7 +122,10 @@ fn a_failed_load_is_tried_again_and_its_error_is_shown() {
         let errors = pages.events.iter().filter_map(|event| event.error.as_ref());
         errors.map(ToString::to_string).collect()
     });
-    assert_eq!(errors, ["not yet", "panicked while it was loaded: not yet either"]);
+    assert_eq!(
+        errors,
+        ["not yet", "panicked while it was loaded: not yet either"]
+    );
     tables.finish();
 }
 
@@ -100,18 +135,33 @@ fn a_bad_version_leaves_the_old_one_and_its_neighbours_in_service() {
     tables.set("m", &[1]);
     tables.wait_for("m", 1, State::Available);
     for (version, act) in [(2, Act::fail(LoadErrorKind::Invalid)), (3, Act::panic())] {
-        tables.aspired.set("m", vec![tables.acting("m", version, act)]);
+        tables
+            .aspired
+            .set("m", vec![tables.acting("m", version, act)]);
         let end = tables.wait_for("m", version, State::End);
         assert_eq!(tables.status("m")[&version].error, end.error);
         assert!(end.error.is_some());
-        assert_eq!(tables.latest("m").expect("in service").get("version"), Some(1));
+        assert_eq!(
+            tables.latest("m").expect("in service").get("version"),
+            Some(1)
+        );
     }
     // A failed version is loaded once its content has changed.
     let mended = tables.loader("m", 3, Act::none(), Act::none());
-    tables.aspired.set("m", vec![Aspired { version: 3, revision: 1, loader: mended }]);
+    tables.aspired.set(
+        "m",
+        vec![Aspired {
+            version: 3,
+            revision: 1,
+            loader: mended,
+        }],
+    );
     tables.wait_for("m", 3, State::Available);
     tables.wait_for("m", 1, State::End);
-    assert_eq!(tables.latest("m").expect("in service").get("version"), Some(3));
+    assert_eq!(
+        tables.latest("m").expect("in service").get("version"),
+        Some(3)
+    );
     tables.finish();
 }
 
@@ -161,12 +211,22 @@ fn the_listener_may_ask_the_manager_and_may_panic() {
     static MANAGER: OnceLock<Manager<LookupTable>> = OnceLock::new();
     let tables = Tables::start_with(config(), |event| {
         let manager = MANAGER.wait();
-        let status = manager.status(&event.id.name).expect("told after it was noted");
+        let status = manager
+            .status(&event.id.name)
+            .expect("told after it was noted");
         assert_eq!(status[0].state, event.state);
         let is_found = manager
-            .handle(&ServableRequest { name: &event.id.name, version: VersionChoice::Latest })
+            .handle(&ServableRequest {
+                name: &event.id.name,
+                version: VersionChoice::Latest,
+            })
             .is_ok();
-        assert_eq!(is_found, event.state == State::Available, "{:?}", event.state);
+        assert_eq!(
+            is_found,
+            event.state == State::Available,
+            "{:?}",
+            event.state
+        );
         manager.set_labels(&event.id.name, BTreeMap::from([("asked".to_owned(), 1)]));
         panic!("a listener's own affair");
     });
@@ -177,7 +237,13 @@ fn the_listener_may_ask_the_manager_and_may_panic() {
     tables.wait_for("m", 1, State::End);
     assert_eq!(
         tables.states("m", 1),
-        [State::Start, State::Loading, State::Available, State::Unloading, State::End]
+        [
+            State::Start,
+            State::Loading,
+            State::Available,
+            State::Unloading,
+            State::End
+        ]
     );
     tables.finish();
 }

@@ -28,24 +28,36 @@ pub(crate) struct LookupTable {
 impl LookupTable {
     /// Returns the number that stands for a word.
     pub(crate) fn get(&self, word: &str) -> Option<i64> {
-        assert!(self.is_alive.load(Ordering::SeqCst), "{} was unloaded under a request", self.id);
+        assert!(
+            self.is_alive.load(Ordering::SeqCst),
+            "{} was unloaded under a request",
+            self.id
+        );
         self.entries.get(word).copied()
     }
 }
 
 impl Drop for LookupTable {
     fn drop(&mut self) {
-        assert!(self.is_alive.swap(false, Ordering::SeqCst), "{} was dropped twice", self.id);
+        assert!(
+            self.is_alive.swap(false, Ordering::SeqCst),
+            "{} was dropped twice",
+            self.id
+        );
         let thread = thread::current().name().unwrap_or_default().to_owned();
-        self.journal.write(|pages| pages.dropped.push((self.id.clone(), thread)));
+        self.journal
+            .write(|pages| pages.dropped.push((self.id.clone(), thread)));
         let act = self.unload.clone();
-        act.run(&CancelToken::new()).expect("an unload has no result");
+        act.run(&CancelToken::new())
+            .expect("an unload has no result");
     }
 }
 
 /// Something that a load or an unload does on its way.
 #[derive(Clone)]
-pub(crate) struct Act(Arc<dyn Fn(&CancelToken) -> Result<(), LoadError> + Send + Sync>);
+pub(crate) struct Act(Arc<ActFn>);
+
+type ActFn = dyn Fn(&CancelToken) -> Result<(), LoadError> + Send + Sync;
 
 impl Act {
     pub(crate) fn new(
@@ -112,9 +124,15 @@ impl Gate {
 
     fn wait(&self, is_over: impl Fn(&GateState) -> bool) {
         let guard = self.state.0.lock().expect("no panic inside");
-        let waited = self.state.1.wait_timeout_while(guard, PATIENCE, |state| !is_over(state));
+        let waited = self
+            .state
+            .1
+            .wait_timeout_while(guard, PATIENCE, |state| !is_over(state));
         let (_guard, timeout) = waited.expect("no panic inside");
-        assert!(!timeout.timed_out(), "nobody came to the gate, or nobody opened it");
+        assert!(
+            !timeout.timed_out(),
+            "nobody came to the gate, or nobody opened it"
+        );
     }
 }
 
@@ -131,7 +149,9 @@ impl Loader for TableLoader {
     type Servable = LookupTable;
 
     fn estimate(&self) -> Resources {
-        Resources { memory_bytes: self.memory_bytes }
+        Resources {
+            memory_bytes: self.memory_bytes,
+        }
     }
 
     fn load(&self, cancel: &CancelToken) -> Result<LookupTable, LoadError> {
@@ -166,7 +186,10 @@ impl Source for ListSource {
                 aspired.set(&name, list);
             }
         });
-        SourceTask::new(move || drop(sender.lock().expect("no panic inside").take()), thread)
+        SourceTask::new(
+            move || drop(sender.lock().expect("no panic inside").take()),
+            thread,
+        )
     }
 }
 
@@ -195,9 +218,15 @@ impl Journal {
     /// Waits until it reads as expected.
     pub(crate) fn wait(&self, what: &str, is_over: impl Fn(&Pages) -> bool) {
         let guard = self.pages.lock().expect("no panic inside");
-        let waited = self.has_changed.wait_timeout_while(guard, PATIENCE, |pages| !is_over(pages));
+        let waited = self
+            .has_changed
+            .wait_timeout_while(guard, PATIENCE, |pages| !is_over(pages));
         let (pages, timeout) = waited.expect("no panic inside");
-        assert!(!timeout.timed_out(), "still waiting for {what}; events: {:#?}", pages.events);
+        assert!(
+            !timeout.timed_out(),
+            "still waiting for {what}; events: {:#?}",
+            pages.events
+        );
     }
 }
 
@@ -237,21 +266,38 @@ impl Tables {
                 listener(event);
             }),
         );
-        Self { manager, aspired, journal }
+        Self {
+            manager,
+            aspired,
+            journal,
+        }
     }
 
     pub(crate) fn loader(&self, name: &str, version: i64, load: Act, unload: Act) -> TableLoader {
         let journal = Arc::clone(&self.journal);
-        TableLoader { id: id(name, version), memory_bytes: 0, load, unload, journal }
+        TableLoader {
+            id: id(name, version),
+            memory_bytes: 0,
+            load,
+            unload,
+            journal,
+        }
     }
 
     /// Returns versions that load and unload without ado.
     pub(crate) fn plain(&self, name: &str, versions: &[i64]) -> Vec<Aspired<TableLoader>> {
-        versions.iter().map(|version| self.acting(name, *version, Act::none())).collect()
+        versions
+            .iter()
+            .map(|version| self.acting(name, *version, Act::none()))
+            .collect()
     }
 
     pub(crate) fn acting(&self, name: &str, version: i64, load: Act) -> Aspired<TableLoader> {
-        Aspired { version, revision: 0, loader: self.loader(name, version, load, Act::none()) }
+        Aspired {
+            version,
+            revision: 0,
+            loader: self.loader(name, version, load, Act::none()),
+        }
     }
 
     pub(crate) fn set(&self, name: &str, versions: &[i64]) {
@@ -259,13 +305,23 @@ impl Tables {
     }
 
     pub(crate) fn latest(&self, name: &str) -> Result<Handle<LookupTable>, LookupError> {
-        self.manager.handle(&ServableRequest { name, version: VersionChoice::Latest })
+        self.manager.handle(&ServableRequest {
+            name,
+            version: VersionChoice::Latest,
+        })
     }
 
     /// Waits until the last event of a version is this.
     pub(crate) fn wait_for(&self, name: &str, version: i64, state: State) -> Event {
         let id = id(name, version);
-        let last = |pages: &Pages| pages.events.iter().rev().find(|event| event.id == id).cloned();
+        let last = |pages: &Pages| {
+            pages
+                .events
+                .iter()
+                .rev()
+                .find(|event| event.id == id)
+                .cloned()
+        };
         self.journal.wait(&format!("{id} {state:?}"), |pages| {
             last(pages).is_some_and(|event| event.state == state)
         });
@@ -283,21 +339,34 @@ impl Tables {
 
     pub(crate) fn status(&self, name: &str) -> BTreeMap<i64, VersionStatus> {
         let statuses = self.manager.status(name).unwrap_or_default();
-        statuses.into_iter().map(|status| (status.version, status)).collect()
+        statuses
+            .into_iter()
+            .map(|status| (status.version, status))
+            .collect()
     }
 
     /// Ends the manager and checks that every table that was made was dropped once, where it should be.
     pub(crate) fn finish(self) {
         assert_eq!(self.manager.shutdown(Instant::now() + PATIENCE), []);
         self.journal.write(|pages| {
-            assert_eq!(pages.dropped.len(), pages.num_made, "each table is dropped once");
+            assert_eq!(
+                pages.dropped.len(),
+                pages.num_made,
+                "each table is dropped once"
+            );
             for (id, thread) in &pages.dropped {
-                assert_eq!(thread, "salver-unload", "{id} was dropped on the wrong thread");
+                assert_eq!(
+                    thread, "salver-unload",
+                    "{id} was dropped on the wrong thread"
+                );
             }
         });
     }
 }
 
 pub(crate) fn id(name: &str, version: i64) -> ServableId {
-    ServableId { name: name.into(), version }
+    ServableId {
+        name: name.into(),
+        version,
+    }
 }

@@ -1,5 +1,6 @@
 //! Many threads at once.
 
+use std::collections::VecDeque;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -25,14 +26,16 @@ fn no_lookup_fails_while_versions_change_places() {
             scope.spawn(move || {
                 let mut newest = 0;
                 // Some hold on to a handle for a while, as slow requests do.
-                let mut held = Vec::new();
+                let mut held = VecDeque::new();
                 while !is_over.load(Ordering::Relaxed) {
                     let table = tables.latest("m").expect("one is always in service");
                     let version = table.get("version").expect("alive");
                     assert!(version >= newest, "back from {newest} to {version}");
                     newest = version;
-                    held.push(table);
-                    held.truncate(reader_idx);
+                    held.push_back(table);
+                    if held.len() > reader_idx {
+                        held.pop_front();
+                    }
                     num_lookups.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -63,8 +66,10 @@ fn the_last_handle_may_go_at_any_moment() {
             scope.spawn(|| {
                 for version in 1..=NUM_ROUNDS {
                     start.wait();
-                    let request =
-                        ServableRequest { name: "m", version: VersionChoice::Version(version) };
+                    let request = ServableRequest {
+                        name: "m",
+                        version: VersionChoice::Version(version),
+                    };
                     // Found or not: that is the race. What is found is whole.
                     while let Ok(table) = tables.manager.handle(&request) {
                         let clone = table.clone();
@@ -107,9 +112,14 @@ fn many_sources_each_get_what_they_wanted_last() {
         tables.wait_for(name, 9, State::Available);
         tables.journal.wait("the others to end", |_| {
             let statuses = tables.status(name);
-            statuses.values().all(|s| matches!(s.version, 2 | 9) || s.state == State::End)
+            statuses
+                .values()
+                .all(|s| matches!(s.version, 2 | 9) || s.state == State::End)
         });
-        assert_eq!(tables.latest(name).expect("in service").get("version"), Some(9));
+        assert_eq!(
+            tables.latest(name).expect("in service").get("version"),
+            Some(9)
+        );
     }
     tables.finish();
 }

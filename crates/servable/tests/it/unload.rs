@@ -17,9 +17,16 @@ fn a_version_lives_as_long_as_its_last_handle() {
     let another = handle.clone();
     tables.set("m", &[]);
     tables.wait_for("m", 1, State::Unloading);
-    assert!(matches!(tables.latest("m"), Err(LookupError::UnknownModel { .. })));
+    assert!(matches!(
+        tables.latest("m"),
+        Err(LookupError::UnknownModel { .. })
+    ));
     drop(handle);
-    assert_eq!(another.get("version"), Some(1), "still there for whom has it");
+    assert_eq!(
+        another.get("version"),
+        Some(1),
+        "still there for whom has it"
+    );
     assert_eq!(tables.status("m")[&1].state, State::Unloading);
     drop(another);
     tables.wait_for("m", 1, State::End);
@@ -76,7 +83,14 @@ fn an_unload_that_hangs_holds_up_no_other() {
     let tables = Tables::start();
     let gate = Gate::default();
     let stuck = tables.loader("stuck", 1, Act::none(), Act::wait_at(&gate));
-    tables.aspired.set("stuck", vec![Aspired { version: 1, revision: 0, loader: stuck }]);
+    tables.aspired.set(
+        "stuck",
+        vec![Aspired {
+            version: 1,
+            revision: 0,
+            loader: stuck,
+        }],
+    );
     tables.wait_for("stuck", 1, State::Available);
     tables.set("stuck", &[]);
     gate.wait_for_arrival();
@@ -93,7 +107,14 @@ fn an_unload_that_hangs_holds_up_no_other() {
 fn a_panic_in_an_unload_ends_it_with_an_error() {
     let tables = Tables::start();
     let loader = tables.loader("m", 1, Act::none(), Act::panic());
-    tables.aspired.set("m", vec![Aspired { version: 1, revision: 0, loader }]);
+    tables.aspired.set(
+        "m",
+        vec![Aspired {
+            version: 1,
+            revision: 0,
+            loader,
+        }],
+    );
     tables.wait_for("m", 1, State::Available);
     tables.set("m", &[]);
     let end = tables.wait_for("m", 1, State::End);
@@ -114,14 +135,22 @@ fn policies_decide_whether_both_are_there_at_once() {
         let order: Vec<String> = tables.journal.write(|pages| {
             let is_end = |state| matches!(state, State::Available | State::Unloading);
             let events = pages.events.iter().filter(|event| is_end(event.state));
-            events.map(|event| format!("{} {:?}", event.id.version, event.state)).collect()
+            events
+                .map(|event| format!("{} {:?}", event.id.version, event.state))
+                .collect()
         });
         assert_eq!(order, expected);
         tables.finish();
     };
-    let keeping = ManagerConfig { policy: Box::new(AvailabilityPreserving), ..config() };
+    let keeping = ManagerConfig {
+        policy: Box::new(AvailabilityPreserving),
+        ..config()
+    };
     check(keeping, &["1 Available", "2 Available", "1 Unloading"]);
-    let sparing = ManagerConfig { policy: Box::new(ResourcePreserving), ..config() };
+    let sparing = ManagerConfig {
+        policy: Box::new(ResourcePreserving),
+        ..config()
+    };
     check(sparing, &["1 Available", "1 Unloading", "2 Available"]);
 }
 
@@ -138,25 +167,38 @@ fn a_shutdown_names_what_is_still_held() {
     let stragglers = manager.shutdown(Instant::now());
     assert!(stragglers.contains(&id("a", 1)), "{stragglers:?}");
     tables.wait_for("b", 1, State::End);
-    assert_eq!(manager.shutdown(Instant::now() + Duration::from_millis(1)), [id("a", 1)]);
+    assert_eq!(
+        manager.shutdown(Instant::now() + Duration::from_millis(1)),
+        [id("a", 1)]
+    );
     assert!(tables.latest("b").is_err());
     tables.set("c", &[1]);
     drop(handle);
     tables.finish();
     assert_eq!(manager.shutdown(Instant::now()), []);
-    assert_eq!(manager.status("c"), None, "after the shutdown nothing is taken up");
+    assert_eq!(
+        manager.status("c"),
+        None,
+        "after the shutdown nothing is taken up"
+    );
 }
 
 #[test]
 fn a_manager_that_is_dropped_unloads_everything() {
-    let Tables { manager, aspired, journal } = {
+    let Tables {
+        manager,
+        aspired,
+        journal,
+    } = {
         let tables = Tables::start();
         tables.set("m", &[1]);
         tables.wait_for("m", 1, State::Available);
         tables
     };
     drop(manager);
-    journal.wait("the unload", |pages| pages.dropped == [(id("m", 1), "salver-unload".to_owned())]);
+    journal.wait("the unload", |pages| {
+        pages.dropped == [(id("m", 1), "salver-unload".to_owned())]
+    });
     aspired.set("m", Vec::new());
 }
 
@@ -164,7 +206,9 @@ fn a_manager_that_is_dropped_unloads_everything() {
 fn a_shutdown_gives_up_on_a_load_that_does_not_end() {
     let tables = Tables::start();
     let gate = Gate::default();
-    tables.aspired.set("m", vec![tables.acting("m", 1, Act::wait_at(&gate))]);
+    tables
+        .aspired
+        .set("m", vec![tables.acting("m", 1, Act::wait_at(&gate))]);
     gate.wait_for_arrival();
     assert_eq!(tables.manager.shutdown(Instant::now()), [id("m", 1)]);
     gate.open();

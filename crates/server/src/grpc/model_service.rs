@@ -12,7 +12,7 @@ use salver_proto::tensorflow::serving::{
 };
 use salver_protocol::metadata as wire;
 
-use super::{Message, message_buffer};
+use super::{Message, message_buffer, model_spec};
 use crate::app::App;
 use crate::infer;
 use crate::reload::{ReloadError, ReloadModel, ReloadVersions};
@@ -28,7 +28,7 @@ pub(super) fn status(app: &App, message: Message) -> Result<BytesMut, ServeError
         reason: error.to_string(),
     })?;
     let spec = request.model_spec.ok_or(ServeError::MissingModelSpec)?;
-    let (name, version) = infer::model_spec(spec);
+    let (name, version) = model_spec::read(spec);
     let states = infer::states(app, &name, &version)?;
     let mut encoded = message_buffer();
     wire::encode_status(&states, &mut encoded);
@@ -41,40 +41,70 @@ pub(super) async fn reload(app: &App, message: Message) -> Result<BytesMut, Serv
         message: "tensorflow.serving.ReloadConfigRequest",
         reason: error.to_string(),
     })?;
-    let Some(Config::ModelConfigList(list)) = request.config.and_then(|config| config.config) else {
+    let Some(Config::ModelConfigList(list)) = request.config.and_then(|config| config.config)
+    else {
         return Err(ReloadError::NotAList.into());
     };
-    let models = list.config.into_iter().map(model).collect::<Result<Vec<_>, _>>()?;
+    let models = list
+        .config
+        .into_iter()
+        .map(model)
+        .collect::<Result<Vec<_>, _>>()?;
     let reload = app.reload.clone().ok_or(ReloadError::Unsupported)?;
     apply(reload, models).await?;
-    let answer =
-        ReloadConfigResponse { status: Some(StatusProto { error_code: 0, error_message: String::new() }), metric: vec![] };
+    let answer = ReloadConfigResponse {
+        status: Some(StatusProto {
+            error_code: 0,
+            error_message: String::new(),
+        }),
+        metric: vec![],
+    };
     let mut encoded = message_buffer();
     encoded.reserve(answer.encoded_len());
-    answer.encode(&mut encoded).map_err(|error| ServeError::Internal(error.to_string()))?;
+    answer
+        .encode(&mut encoded)
+        .map_err(|error| ServeError::Internal(error.to_string()))?;
     Ok(encoded)
 }
 
-async fn apply(reload: Arc<dyn crate::reload::Reload>, models: Vec<ReloadModel>) -> Result<(), ServeError> {
+async fn apply(
+    reload: Arc<dyn crate::reload::Reload>,
+    models: Vec<ReloadModel>,
+) -> Result<(), ServeError> {
     let task = tokio::task::spawn_blocking(move || reload.reload(models));
-    let result = task.await.map_err(|error| ServeError::Internal(format!("reload failed: {error}")))?;
+    let result = task
+        .await
+        .map_err(|error| ServeError::Internal(format!("reload failed: {error}")))?;
     Ok(result?)
 }
 
 fn model(config: ModelConfig) -> Result<ReloadModel, ReloadError> {
     if !PLATFORMS.contains(&config.model_platform.as_str()) {
-        return Err(ReloadError::UnsupportedPlatform { name: config.name, platform: config.model_platform });
+        return Err(ReloadError::UnsupportedPlatform {
+            name: config.name,
+            platform: config.model_platform,
+        });
     }
     let base_path = PathBuf::from(&config.base_path);
     if !base_path.is_absolute() {
-        return Err(ReloadError::RelativePath { name: config.name, base_path: config.base_path });
+        return Err(ReloadError::RelativePath {
+            name: config.name,
+            base_path: config.base_path,
+        });
     }
-    let policy = config.model_version_policy.and_then(|policy| policy.policy_choice);
+    let policy = config
+        .model_version_policy
+        .and_then(|policy| policy.policy_choice);
     let versions = match policy {
         None => ReloadVersions::Default,
         Some(PolicyChoice::Latest(latest)) => ReloadVersions::Latest(latest.num_versions),
         Some(PolicyChoice::All(_)) => ReloadVersions::All,
         Some(PolicyChoice::Specific(specific)) => ReloadVersions::Specific(specific.versions),
     };
-    Ok(ReloadModel { name: config.name, base_path, versions, labels: config.version_labels.into_iter().collect() })
+    Ok(ReloadModel {
+        name: config.name,
+        base_path,
+        versions,
+        labels: config.version_labels.into_iter().collect(),
+    })
 }

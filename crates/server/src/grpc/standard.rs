@@ -40,13 +40,23 @@ impl Standard {
         let reporter = HealthReporter::new();
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()))
             .max_decoding_message_size(MAX_REQUEST_BYTES);
-        let (reflection_v1, reflection_v1alpha) = reflection().expect("the descriptors are this program's own");
-        Self { reporter, health: Erased::new(health), reflection_v1, reflection_v1alpha }
+        let (reflection_v1, reflection_v1alpha) =
+            reflection().expect("the descriptors are this program's own");
+        Self {
+            reporter,
+            health: Erased::new(health),
+            reflection_v1,
+            reflection_v1alpha,
+        }
     }
 
     /// Answers health checks with SERVING or NOT_SERVING from now on.
     pub(crate) async fn set_serving(&self, is_serving: bool) {
-        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if is_serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         for name in HEALTH_NAMES {
             self.reporter.set_service_status(name, status).await;
         }
@@ -79,7 +89,11 @@ struct Erased(Arc<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>);
 impl Erased {
     fn new<S>(service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send,
     {
         Self(Arc::new(move |request| {
@@ -101,7 +115,11 @@ fn reflection() -> Result<(Erased, Erased), tonic_reflection::server::Error> {
             .register_encoded_file_descriptor_set(salver_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let v1 = builder().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES);
-    let v1alpha = builder().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES);
+    let v1 = builder()
+        .build_v1()?
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
+    let v1alpha = builder()
+        .build_v1alpha()?
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
     Ok((Erased::new(v1), Erased::new(v1alpha)))
 }

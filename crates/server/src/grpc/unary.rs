@@ -33,12 +33,16 @@ pub(super) async fn receive(
         message.push(bytes);
     }
     if message.remaining() > length {
-        return Err(ServeError::Unimplemented("a unary call takes one message, got more".to_owned()));
+        return Err(ServeError::Unimplemented(
+            "a unary call takes one message, got more".to_owned(),
+        ));
     }
     match flag {
         0 => Ok(message),
         1 => inflate(work, headers, message).await,
-        _ => Err(ServeError::BadCompression(format!("unknown compression flag {flag}"))),
+        _ => Err(ServeError::BadCompression(format!(
+            "unknown compression flag {flag}"
+        ))),
     }
 }
 
@@ -64,14 +68,21 @@ async fn inflate(
     headers: &HeaderMap,
     message: Message,
 ) -> Result<Message, ServeError> {
-    match headers.get("grpc-encoding").map(http::HeaderValue::as_bytes) {
+    match headers
+        .get("grpc-encoding")
+        .map(http::HeaderValue::as_bytes)
+    {
         Some(b"gzip") => {}
         Some(b"identity") | None => {
-            return Err(ServeError::BadCompression("the message is flagged but names no encoding".to_owned()));
+            return Err(ServeError::BadCompression(
+                "the message is flagged but names no encoding".to_owned(),
+            ));
         }
         Some(other) => {
             let encoding = String::from_utf8_lossy(other).into_owned();
-            return Err(ServeError::Unimplemented(format!("grpc-encoding {encoding}; this server inflates gzip")));
+            return Err(ServeError::Unimplemented(format!(
+                "grpc-encoding {encoding}; this server inflates gzip"
+            )));
         }
     }
     let inflated = body::inflate(work, message.into_bytes()).await?;

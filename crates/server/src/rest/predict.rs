@@ -16,7 +16,7 @@ use crate::work::Work;
 
 pub(super) async fn answer(
     work: &mut Work<'_>,
-    call: Call,
+    call: &mut Call,
     model: &Model,
 ) -> Result<Vec<u8>, ServeError> {
     let app = work.app;
@@ -26,20 +26,37 @@ pub(super) async fn answer(
     let handle = match infer::lookup(app, &model.name, &model.version) {
         Ok(handle) => handle,
         Err(error) => {
-            app.cpu.run(body.len(), move || json::check_predict(&body)).await??;
+            app.cpu
+                .run(body.len(), move || json::check_predict(&body))
+                .await??;
             return Err(error);
         }
     };
-    let (handle, parsed) = app.cpu.run(body.len(), move || parse(handle, &body)).await?;
+    let (handle, parsed) = app
+        .cpu
+        .run(body.len(), move || parse(handle, &body))
+        .await?;
     let parsed = parsed?;
     let name = parsed.signature_name.as_deref().unwrap_or_default();
     let signature = handle.signatures().get(name).cloned();
     let signature = signature.ok_or_else(|| ServeError::UnknownSignature(name.to_owned()))?;
     work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
-    work.reservation.hold(parsed.inputs.iter().map(salver_tensor::Tensor::num_bytes).sum());
+    work.reservation.hold(
+        parsed
+            .inputs
+            .iter()
+            .map(salver_tensor::Tensor::num_bytes)
+            .sum(),
+    );
     let requested = infer::requested(&signature, &[])?;
     let decode = decode_started.elapsed();
-    let job = Job { handle, signature, inputs: parsed.inputs, requested, decode };
+    let job = Job {
+        handle,
+        signature,
+        inputs: parsed.inputs,
+        requested,
+        decode,
+    };
     let answer = infer::run(work, job).await?;
     encode(app, answer, parsed.format).await
 }
@@ -47,7 +64,12 @@ pub(super) async fn answer(
 type Parsed = Result<json::PredictBody, JsonError>;
 
 fn parse(handle: Handle<LoadedModel>, body: &Bytes) -> (Handle<LoadedModel>, Parsed) {
-    let lookup = |name: &str| handle.signatures().get(name).map(|signature| signature.inputs.as_slice());
+    let lookup = |name: &str| {
+        handle
+            .signatures()
+            .get(name)
+            .map(|signature| signature.inputs.as_slice())
+    };
     let parsed = json::parse_predict(body, lookup);
     (handle, parsed)
 }

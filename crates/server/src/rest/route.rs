@@ -82,7 +82,9 @@ fn parse_model(path: &str) -> Option<Result<Model, ServeError>> {
                 Err(_) => return Some(Err(ServeError::VersionInPath(version.to_owned()))),
             }
         }
-        (Some(kind), Some(label), None) if kind.eq_ignore_ascii_case("labels") => VersionChoice::Label(decode(label)?),
+        (Some(kind), Some(label), None) if kind.eq_ignore_ascii_case("labels") => {
+            VersionChoice::Label(decode(label)?)
+        }
         _ => return None,
     };
     Some(Ok(Model { name, version }))
@@ -93,7 +95,10 @@ fn decode(segment: &str) -> Option<String> {
     if segment.is_empty() || segment.contains(':') {
         return None;
     }
-    percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_decode_str(segment)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -106,7 +111,10 @@ mod tests {
     use super::*;
 
     fn model(name: &str, version: VersionChoice) -> Model {
-        Model { name: name.to_owned(), version }
+        Model {
+            name: name.to_owned(),
+            version,
+        }
     }
 
     #[test]
@@ -116,16 +124,52 @@ mod tests {
         let rows = [
             (Method::GET, "/v1/models/m", Route::Status(latest())),
             (Method::GET, "/V1/Models/m", Route::Status(latest())),
-            (Method::GET, "/v1/models/m/versions/00000123", Route::Status(model("m", VersionChoice::Version(123)))),
-            (Method::GET, "/v1/models/m/labels/stable", Route::Status(label())),
-            (Method::GET, "/v1/models/m/metadata", Route::Metadata(latest())),
-            (Method::GET, "/v1/models/m/labels/stable/metadata", Route::Metadata(label())),
-            (Method::GET, "/v1/models/metadata", Route::Status(model("metadata", VersionChoice::Latest))),
-            (Method::POST, "/v1/models/m:predict", Route::Predict(latest())),
-            (Method::POST, "/v1/models/m/labels/stable:predict", Route::Predict(label())),
-            (Method::POST, "/v1/models/a%20b:predict", Route::Predict(model("a b", VersionChoice::Latest))),
+            (
+                Method::GET,
+                "/v1/models/m/versions/00000123",
+                Route::Status(model("m", VersionChoice::Version(123))),
+            ),
+            (
+                Method::GET,
+                "/v1/models/m/labels/stable",
+                Route::Status(label()),
+            ),
+            (
+                Method::GET,
+                "/v1/models/m/metadata",
+                Route::Metadata(latest()),
+            ),
+            (
+                Method::GET,
+                "/v1/models/m/labels/stable/metadata",
+                Route::Metadata(label()),
+            ),
+            (
+                Method::GET,
+                "/v1/models/metadata",
+                Route::Status(model("metadata", VersionChoice::Latest)),
+            ),
+            (
+                Method::POST,
+                "/v1/models/m:predict",
+                Route::Predict(latest()),
+            ),
+            (
+                Method::POST,
+                "/v1/models/m/labels/stable:predict",
+                Route::Predict(label()),
+            ),
+            (
+                Method::POST,
+                "/v1/models/a%20b:predict",
+                Route::Predict(model("a b", VersionChoice::Latest)),
+            ),
             (Method::POST, "/v1/models/m:classify", Route::Classify),
-            (Method::POST, "/v1/models/m/versions/2:regress", Route::Regress),
+            (
+                Method::POST,
+                "/v1/models/m/versions/2:regress",
+                Route::Regress,
+            ),
             (Method::OPTIONS, "/v1/models/m:predict", Route::Options),
         ];
         for (method, path, expected) in rows {
@@ -137,15 +181,51 @@ mod tests {
     fn refuses_everything_else_in_the_words_clients_know() {
         let rows = [
             (Method::GET, "/v1/models", "Missing model name in request."),
-            (Method::GET, "/v1/models/", "Malformed request: GET /v1/models/"),
-            (Method::GET, "/v1/models/m/", "Malformed request: GET /v1/models/m/"),
-            (Method::GET, "/v1/models/m?x=1", "Malformed request: GET /v1/models/m?x=1"),
-            (Method::GET, "/v1/models/m:predict", "Malformed request: GET /v1/models/m:predict"),
-            (Method::POST, "/v1/models/m:PREDICT", "Malformed request: POST /v1/models/m:PREDICT"),
-            (Method::POST, "/v1/models/m:predict?x=1", "Malformed request: POST /v1/models/m:predict?x=1"),
-            (Method::POST, "/v1/models/m", "Malformed request: POST /v1/models/m"),
-            (Method::PUT, "/v1/models/m:predict", "Malformed request: PUT /v1/models/m:predict"),
-            (Method::GET, "/v1/models/m/versions/x", "Malformed request: GET /v1/models/m/versions/x"),
+            (
+                Method::GET,
+                "/v1/models/",
+                "Malformed request: GET /v1/models/",
+            ),
+            (
+                Method::GET,
+                "/v1/models/m/",
+                "Malformed request: GET /v1/models/m/",
+            ),
+            (
+                Method::GET,
+                "/v1/models/m?x=1",
+                "Malformed request: GET /v1/models/m?x=1",
+            ),
+            (
+                Method::GET,
+                "/v1/models/m:predict",
+                "Malformed request: GET /v1/models/m:predict",
+            ),
+            (
+                Method::POST,
+                "/v1/models/m:PREDICT",
+                "Malformed request: POST /v1/models/m:PREDICT",
+            ),
+            (
+                Method::POST,
+                "/v1/models/m:predict?x=1",
+                "Malformed request: POST /v1/models/m:predict?x=1",
+            ),
+            (
+                Method::POST,
+                "/v1/models/m",
+                "Malformed request: POST /v1/models/m",
+            ),
+            (
+                Method::PUT,
+                "/v1/models/m:predict",
+                "Malformed request: PUT /v1/models/m:predict",
+            ),
+            (
+                Method::GET,
+                "/v1/models/m/versions/x",
+                "Malformed request: GET /v1/models/m/versions/x",
+            ),
             (Method::GET, "/v1/foo", "Malformed request: GET /v1/foo"),
             (
                 Method::GET,
@@ -154,7 +234,11 @@ mod tests {
             ),
         ];
         for (method, path, message) in rows {
-            assert_eq!(parse(&method, path).expect_err(path).to_string(), message, "{path}");
+            assert_eq!(
+                parse(&method, path).expect_err(path).to_string(),
+                message,
+                "{path}"
+            );
         }
     }
 }

@@ -14,8 +14,14 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::MissingModelSpec,
         ServeError::MissingModelName,
         ServeError::Lookup(LookupError::UnknownModel { name: m() }),
-        ServeError::Lookup(LookupError::UnknownVersion { name: m(), version: 99 }),
-        ServeError::Lookup(LookupError::UnknownLabel { name: m(), label: "canary".to_owned() }),
+        ServeError::Lookup(LookupError::UnknownVersion {
+            name: m(),
+            version: 99,
+        }),
+        ServeError::Lookup(LookupError::UnknownLabel {
+            name: m(),
+            label: "canary".to_owned(),
+        }),
         ServeError::UnknownSignature(x()),
         ServeError::InputCount {
             num_sent: 0,
@@ -25,42 +31,89 @@ fn one_of_each() -> Vec<ServeError> {
             extra: String::new(),
             missing: x(),
         },
-        ServeError::InputAlias { alias: x(), feed: "x:0".to_owned(), sent: "z".to_owned() },
-        ServeError::InputDType { arg_idx: 0, expected: "float", actual: "string" },
-        ServeError::TensorProto { input: x(), reason: "a reason".to_owned() },
-        ServeError::UnknownOutput { alias: "z".to_owned(), known: "y".to_owned() },
+        ServeError::InputAlias {
+            alias: x(),
+            feed: "x:0".to_owned(),
+            sent: "z".to_owned(),
+        },
+        ServeError::InputDType {
+            arg_idx: 0,
+            expected: "float",
+            actual: "string",
+        },
+        ServeError::TensorProto {
+            input: x(),
+            reason: "a reason".to_owned(),
+        },
+        ServeError::UnknownOutput {
+            alias: "z".to_owned(),
+            known: "y".to_owned(),
+        },
         ServeError::DuplicateOutput("y".to_owned()),
         ServeError::MissingMetadataField,
         ServeError::UnknownMetadataField("foo".to_owned()),
         ServeError::NoStatus(m()),
-        ServeError::NoVersionStatus { name: m(), version: 99 },
-        ServeError::Json(JsonError::InvalidArgument("what is wrong with the body".to_owned())),
-        ServeError::Json(JsonError::Unimplemented("a dtype that JSON cannot carry".to_owned())),
-        ServeError::Protobuf { message: "tensorflow.serving.PredictRequest", reason: "a reason".to_owned() },
+        ServeError::NoVersionStatus {
+            name: m(),
+            version: 99,
+        },
+        ServeError::Json(JsonError::InvalidArgument(
+            "what is wrong with the body".to_owned(),
+        )),
+        ServeError::Json(JsonError::Unimplemented(
+            "a dtype that JSON cannot carry".to_owned(),
+        )),
+        ServeError::Protobuf {
+            message: "tensorflow.serving.PredictRequest",
+            reason: "a reason".to_owned(),
+        },
         ServeError::MalformedRequest("GET /v1/foo".to_owned()),
         ServeError::MissingNameInPath,
         ServeError::VersionInPath("99999999999999999999".to_owned()),
         ServeError::NoSuchPage("GET /foo: no such page".to_owned()),
         ServeError::Unimplemented("unknown method /a.B/C".to_owned()),
-        ServeError::NoRoom { inflight_bytes: 900, limit_bytes: 1000 },
+        ServeError::NoRoom {
+            inflight_bytes: 900,
+            limit_bytes: 1000,
+        },
         ServeError::TooLarge { limit_bytes: 1000 },
         ServeError::BodyTimeout,
         ServeError::BodyBroken("3 of 5 announced bytes came".to_owned()),
         ServeError::BadCompression("a reason".to_owned()),
         ServeError::Deadline,
         ServeError::Execute(ExecuteError::QueueFull { capacity: 100 }),
-        ServeError::Execute(ExecuteError::DeadlineExceeded { waited_in_queue: true }),
-        ServeError::Execute(ExecuteError::DeadlineExceeded { waited_in_queue: false }),
+        ServeError::Execute(ExecuteError::DeadlineExceeded {
+            waited_in_queue: true,
+        }),
+        ServeError::Execute(ExecuteError::DeadlineExceeded {
+            waited_in_queue: false,
+        }),
         ServeError::Execute(ExecuteError::Stopped),
-        backend(BackendError::InvalidInput { message: "what the engine says of the input".to_owned() }),
-        backend(BackendError::Engine { platform: "rten", message: "secret".to_owned() }),
+        backend(BackendError::InvalidInput {
+            message: "what the engine says of the input".to_owned(),
+        }),
+        backend(BackendError::Engine {
+            platform: "rten",
+            message: "secret".to_owned(),
+        }),
         backend(BackendError::Panicked { platform: "rten" }),
         ServeError::Reload(ReloadError::NotAList),
         ServeError::Reload(ReloadError::Duplicate(m())),
-        ServeError::Reload(ReloadError::RelativePath { name: m(), base_path: "p".to_owned() }),
-        ServeError::Reload(ReloadError::UnsupportedPlatform { name: m(), platform: "p".to_owned() }),
-        ServeError::Reload(ReloadError::LabelUnavailable { name: m(), version: 2 }),
-        ServeError::Reload(ReloadError::NotAvailable("1 model(s) did not become available".to_owned())),
+        ServeError::Reload(ReloadError::RelativePath {
+            name: m(),
+            base_path: "p".to_owned(),
+        }),
+        ServeError::Reload(ReloadError::UnsupportedPlatform {
+            name: m(),
+            platform: "p".to_owned(),
+        }),
+        ServeError::Reload(ReloadError::LabelUnavailable {
+            name: m(),
+            version: 2,
+        }),
+        ServeError::Reload(ReloadError::NotAvailable(
+            "1 model(s) did not become available".to_owned(),
+        )),
         ServeError::Reload(ReloadError::Unsupported),
         ServeError::Internal("secret".to_owned()),
     ]
@@ -77,14 +130,23 @@ fn the_table_of_errors_is_documented() {
     for error in one_of_each() {
         let (code, message) = (error.code(), error.to_string().replace('|', "\\|"));
         let http = code.http().as_u16();
-        writeln!(page, "| {} ({}) | {http} | `{message}` |", code.name(), code.number()).expect("to a string");
+        writeln!(
+            page,
+            "| {} ({}) | {http} | `{message}` |",
+            code.name(),
+            code.number()
+        )
+        .expect("to a string");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &page).expect("docs can be written");
     }
     let on_disk = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(on_disk == page, "docs/errors.md is stale; run UPDATE_GOLDEN=1 cargo test -p salver-server");
+    assert!(
+        on_disk == page,
+        "docs/errors.md is stale; run UPDATE_GOLDEN=1 cargo test -p salver-server"
+    );
 }
 
 #[test]

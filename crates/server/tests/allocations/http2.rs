@@ -25,10 +25,16 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a TCP socket");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a TCP socket");
         stream.write_all(PREFACE).expect("the server reads");
-        stream.write_all(&frame(SETTINGS, 0, 0, &[])).expect("the server reads");
-        stream.write_all(&frame(SETTINGS, ACK, 0, &[])).expect("the server reads");
+        stream
+            .write_all(&frame(SETTINGS, 0, 0, &[]))
+            .expect("the server reads");
+        stream
+            .write_all(&frame(SETTINGS, ACK, 0, &[]))
+            .expect("the server reads");
         let mut client = Self { stream };
         let mut buffer = vec![0; 64 * 1024];
         while client.read_frame(&mut buffer).kind != WINDOW_UPDATE {}
@@ -53,10 +59,19 @@ impl Client {
 
     fn read_frame(&mut self, buffer: &mut [u8]) -> Frame {
         let mut header = [0; HEADER_BYTES];
-        self.stream.read_exact(&mut header).expect("the server answers in time");
-        let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
-        self.stream.read_exact(&mut buffer[..length]).expect("the server answers in time");
-        Frame { kind: header[3], flags: header[4], length }
+        self.stream
+            .read_exact(&mut header)
+            .expect("the server answers in time");
+        let length =
+            usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
+        self.stream
+            .read_exact(&mut buffer[..length])
+            .expect("the server answers in time");
+        Frame {
+            kind: header[3],
+            flags: header[4],
+            length,
+        }
     }
 }
 
@@ -87,18 +102,28 @@ pub(crate) fn grpc_call(call_idx: u32, path: &str, message: &[u8], frame_bytes: 
     }
     let mut bytes = frame(HEADERS, END_HEADERS, stream_id, &headers);
     let mut body = vec![0_u8];
-    body.extend_from_slice(&u32::try_from(message.len()).expect("under 4 GB").to_be_bytes());
+    body.extend_from_slice(
+        &u32::try_from(message.len())
+            .expect("under 4 GB")
+            .to_be_bytes(),
+    );
     body.extend_from_slice(message);
     let num_frames = body.len().div_ceil(frame_bytes);
     for (frame_idx, data) in body.chunks(frame_bytes).enumerate() {
-        let flags = if frame_idx + 1 == num_frames { END_STREAM } else { 0 };
+        let flags = if frame_idx + 1 == num_frames {
+            END_STREAM
+        } else {
+            0
+        };
         bytes.extend_from_slice(&frame(DATA, flags, stream_id, data));
     }
     bytes
 }
 
 fn frame(kind: u8, flags: u8, stream_id: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a frame is small").to_be_bytes();
+    let length = u32::try_from(payload.len())
+        .expect("a frame is small")
+        .to_be_bytes();
     let mut bytes = length[1..].to_vec();
     bytes.extend_from_slice(&[kind, flags]);
     bytes.extend_from_slice(&stream_id.to_be_bytes());

@@ -32,8 +32,14 @@ fn a_picture_is_allocated_at_most_twice_between_socket_and_engine() {
         for frame_bytes in [16 * 1024, 200 * 1024] {
             let ratio = least_allocated(&server, style, frame_bytes) as f64 / payload_bytes as f64;
             println!("{style:?} in frames of {frame_bytes} bytes: {ratio:.3} times the payload");
-            assert!(ratio <= 2.1, "{style:?} in frames of {frame_bytes} bytes: {ratio} times the payload");
-            assert!(ratio >= 1.0, "the count cannot be right: {ratio} times the payload");
+            assert!(
+                ratio <= 2.1,
+                "{style:?} in frames of {frame_bytes} bytes: {ratio} times the payload"
+            );
+            assert!(
+                ratio >= 1.0,
+                "the count cannot be right: {ratio} times the payload"
+            );
         }
     }
 }
@@ -41,12 +47,16 @@ fn a_picture_is_allocated_at_most_twice_between_socket_and_engine() {
 /// Returns the bytes allocated for one call.
 fn least_allocated(server: &sink::Server, style: TensorStyle, frame_bytes: usize) -> usize {
     let message = picture(style);
-    let calls: Vec<Vec<u8>> =
-        (0..=NUM_CALLS).map(|call_idx| http2::grpc_call(call_idx, PATH, &message, frame_bytes)).collect();
+    let calls: Vec<Vec<u8>> = (0..=NUM_CALLS)
+        .map(|call_idx| http2::grpc_call(call_idx, PATH, &message, frame_bytes))
+        .collect();
     let mut client = http2::Client::connect(server.address);
     let mut answer = vec![0_u8; 64 * 1024];
     // What is made once is not counted: the connection's buffers, the model's first run.
-    assert!(client.call(&calls[0], &mut answer) > 5, "the sink answers with a tensor");
+    assert!(
+        client.call(&calls[0], &mut answer) > 5,
+        "the sink answers with a tensor"
+    );
     let allocated = calls[1..].iter().map(|call| {
         let region = Region::new(ALLOCATOR);
         client.call(call, &mut answer);
@@ -59,8 +69,11 @@ fn least_allocated(server: &sink::Server, style: TensorStyle, frame_bytes: usize
 fn picture(style: TensorStyle) -> BytesMut {
     let len = PICTURE.iter().product();
     let picture = Tensor::from_vec(PICTURE, vec![0.5_f32; len]).expect("fits");
-    let model =
-        ModelSpec { name: sink::MODEL.to_owned(), version: VersionChoice::Latest, signature_name: String::new() };
+    let model = ModelSpec {
+        name: sink::MODEL.to_owned(),
+        version: VersionChoice::Latest,
+        signature_name: String::new(),
+    };
     let mut message = BytesMut::new();
     encode_request(&model, &[(sink::INPUT, &picture)], &[], style, &mut message);
     message

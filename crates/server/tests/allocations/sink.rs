@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salver_backend::{
-    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs, Registry,
-    Requested, Signature, Signatures,
+    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs,
+    Registry, Requested, Signature, Signatures,
 };
-use salver_repository::{FileSystemSource, LoadedModel, ModelLoaderFactory, ModelSettings, Root, SourceConfig};
+use salver_repository::{
+    FileSystemSource, LoadedModel, ModelLoaderFactory, ModelSettings, Root, SourceConfig,
+};
 use salver_servable::{AvailabilityPreserving, Manager, ManagerConfig, Source, SourceTask};
 use salver_server::{Listen, ServerConfig, Services};
 use salver_telemetry::Metrics;
@@ -34,7 +36,11 @@ impl Server {
         let models = tempfile::tempdir().expect("a temporary folder");
         let version = models.path().join(MODEL).join("1");
         fs::create_dir_all(&version).expect("a temporary folder");
-        fs::write(version.join("model.onnx"), salver_testkit::models::half_plus_two()).expect("a temporary file");
+        fs::write(
+            version.join("model.onnx"),
+            salver_testkit::models::half_plus_two(),
+        )
+        .expect("a temporary file");
 
         let metrics = Metrics::new("test");
         let (manager, aspired) = Manager::<LoadedModel>::start(manager_config(), Box::new(|_| {}));
@@ -49,17 +55,32 @@ impl Server {
             on_labels: None,
         };
         let source = FileSystemSource::new(config, factory).watch(aspired);
-        assert!(manager.wait_first_load(&[MODEL.into()], Some(Duration::from_secs(20))), "the sink loads");
+        assert!(
+            manager.wait_first_load(&[MODEL.into()], Some(Duration::from_secs(20))),
+            "the sink loads"
+        );
 
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime");
         let _context = runtime.enter();
-        let services = Services { manager, metrics, reload: None };
+        let services = Services {
+            manager,
+            metrics,
+            reload: None,
+        };
         let server = salver_server::Server::bind(server_config(), services).expect("a free port");
         let address = server.addresses().grpc.expect("gRPC is on");
         runtime.spawn(server.run(std::future::pending()));
         drop(_context);
-        Self { address, _runtime: runtime, _source: source, _models: models }
+        Self {
+            address,
+            _runtime: runtime,
+            _source: source,
+            _models: models,
+        }
     }
 }
 
@@ -102,18 +123,37 @@ impl Backend for Sink {
     }
 
     fn status(&self) -> EngineStatus {
-        EngineStatus { version: Some("1".to_owned()), library: None, note: String::new() }
+        EngineStatus {
+            version: Some("1".to_owned()),
+            library: None,
+            note: String::new(),
+        }
     }
 
     fn supports(&self, _files: &ModelFiles) -> Result<(), BackendError> {
         Ok(())
     }
 
-    fn load(&self, _files: &ModelFiles, _config: &ModelConfig) -> Result<Box<dyn Model>, BackendError> {
-        let dims = vec![Dim::Dynamic(None), Dim::Fixed(224), Dim::Fixed(224), Dim::Fixed(3)];
+    fn load(
+        &self,
+        _files: &ModelFiles,
+        _config: &ModelConfig,
+    ) -> Result<Box<dyn Model>, BackendError> {
+        let dims = vec![
+            Dim::Dynamic(None),
+            Dim::Fixed(224),
+            Dim::Fixed(224),
+            Dim::Fixed(3),
+        ];
         let inputs = vec![TensorSpec::new(INPUT, DType::F32, Some(dims))];
-        let outputs = vec![TensorSpec::new(OUTPUT, DType::F32, Some(vec![Dim::Fixed(1)]))];
-        let signatures = [Signature::serving_default(inputs, outputs)].into_iter().collect();
+        let outputs = vec![TensorSpec::new(
+            OUTPUT,
+            DType::F32,
+            Some(vec![Dim::Fixed(1)]),
+        )];
+        let signatures = [Signature::serving_default(inputs, outputs)]
+            .into_iter()
+            .collect();
         Ok(Box::new(SinkModel { signatures }))
     }
 }
@@ -135,8 +175,14 @@ impl Model for SinkModel {
 struct SinkInstance;
 
 impl Instance for SinkInstance {
-    fn run(&mut self, inputs: &Inputs<'_>, _outputs: &Requested<'_>) -> Result<Outputs, BackendError> {
-        let elements = inputs.tensors[0].as_slice::<f32>().expect("the server checks dtypes");
+    fn run(
+        &mut self,
+        inputs: &Inputs<'_>,
+        _outputs: &Requested<'_>,
+    ) -> Result<Outputs, BackendError> {
+        let elements = inputs.tensors[0]
+            .as_slice::<f32>()
+            .expect("the server checks dtypes");
         let sum: f32 = elements.iter().sum();
         Ok(vec![Tensor::from_vec([1], vec![sum]).expect("one element")])
     }

@@ -10,17 +10,24 @@ fn parts() -> impl Strategy<Value = Vec<Tensor>> {
     let row_shape = prop::collection::vec(0_usize..4, 0..3);
     let rows = prop::collection::vec(0_usize..5, 1..6);
     (dtype, row_shape, rows, any::<u64>()).prop_map(|(dtype, row_shape, rows, seed)| {
-        rows.iter().enumerate().map(|(idx, &num_rows)| part(dtype, &row_shape, num_rows, seed ^ idx as u64)).collect()
+        rows.iter()
+            .enumerate()
+            .map(|(idx, &num_rows)| part(dtype, &row_shape, num_rows, seed ^ idx as u64))
+            .collect()
     })
 }
 
 fn part(dtype: DType, row_shape: &[usize], num_rows: usize, seed: u64) -> Tensor {
-    let shape: Shape = std::iter::once(num_rows).chain(row_shape.iter().copied()).collect();
+    let shape: Shape = std::iter::once(num_rows)
+        .chain(row_shape.iter().copied())
+        .collect();
     let len = shape.num_elements().expect("small");
     let byte = |idx: usize| (seed.wrapping_mul(31).wrapping_add(idx as u64) % 251) as u8;
     match dtype.size() {
         None => {
-            let strings = (0..len).map(|idx| Bytes::from(vec![byte(idx); idx % 3])).collect();
+            let strings = (0..len)
+                .map(|idx| Bytes::from(vec![byte(idx); idx % 3]))
+                .collect();
             Tensor::from_strings(shape, strings).expect("fits")
         }
         Some(size) => {
@@ -70,7 +77,10 @@ fn concat_names_the_part_that_differs() {
     let a = Tensor::from_vec([1, 2], vec![1.0_f32, 2.0]).expect("fits");
     let b = Tensor::from_vec([1, 3], vec![1.0_f32, 2.0, 3.0]).expect("fits");
     let error = concat(&[a.clone(), a.clone(), b]).expect_err("shapes differ");
-    assert!(matches!(error, TensorError::ShapeMismatch { part_idx: 2, .. }), "{error}");
+    assert!(
+        matches!(error, TensorError::ShapeMismatch { part_idx: 2, .. }),
+        "{error}"
+    );
     let c = Tensor::from_vec([1, 2], vec![1_i32, 2]).expect("fits");
     let error = concat(&[a, c]).expect_err("dtypes differ");
     assert_eq!(
@@ -83,12 +93,16 @@ fn concat_names_the_part_that_differs() {
 fn one_part_is_not_copied() {
     let a = Tensor::from_vec([2], vec![1.0_f32, 2.0]).expect("fits");
     let joined = concat(std::slice::from_ref(&a)).expect("one part");
-    assert_eq!(joined.as_bytes().expect("numbers").as_ptr(), a.as_bytes().expect("numbers").as_ptr());
+    assert_eq!(
+        joined.as_bytes().expect("numbers").as_ptr(),
+        a.as_bytes().expect("numbers").as_ptr()
+    );
 }
 
 #[test]
 fn absurd_shapes_are_errors() {
-    let error = Tensor::from_bytes(DType::F32, [usize::MAX, 2], Bytes::new()).expect_err("overflows");
+    let error =
+        Tensor::from_bytes(DType::F32, [usize::MAX, 2], Bytes::new()).expect_err("overflows");
     assert!(matches!(error, TensorError::TooLarge { .. }));
     let error = Tensor::from_bytes(DType::F64, [usize::MAX], Bytes::new()).expect_err("overflows");
     assert!(matches!(error, TensorError::TooLarge { .. }));

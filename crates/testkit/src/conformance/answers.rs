@@ -10,37 +10,80 @@ use super::{Case, Failure, Loaded, Outcome, ensure, loaded};
 use crate::{Tolerance, models};
 
 /// Engines add up in different orders.
-const SUMS: Tolerance = Tolerance::Close { rtol: 1e-5, atol: 1e-6 };
+const SUMS: Tolerance = Tolerance::Close {
+    rtol: 1e-5,
+    atol: 1e-6,
+};
 
 const NUM_THREADS: usize = 4;
 const RUNS_PER_THREAD: usize = 50;
 const NUM_RELOADS: usize = 20;
 
 pub(super) const CASES: &[Case] = &[
-    Case { name: "declares_what_the_file_declares", check: declares_what_the_file_declares },
-    Case { name: "takes_any_shape_where_none_is_declared", check: takes_any_shape_where_none_is_declared },
-    Case { name: "takes_any_batch", check: takes_any_batch },
-    Case { name: "takes_a_batch_of_no_rows", check: takes_a_batch_of_no_rows },
-    Case { name: "looks_rows_up", check: looks_rows_up },
-    Case { name: "adds_integers", check: adds_integers },
-    Case { name: "gives_the_outputs_asked_for_in_their_order", check: gives_the_outputs_asked_for_in_their_order },
-    Case { name: "gives_inputs_and_weights_as_outputs", check: gives_inputs_and_weights_as_outputs },
-    Case { name: "outputs_outlive_the_model", check: outputs_outlive_the_model },
-    Case { name: "instances_run_at_once", check: instances_run_at_once },
-    Case { name: "loads_and_unloads_again_and_again", check: loads_and_unloads_again_and_again },
+    Case {
+        name: "declares_what_the_file_declares",
+        check: declares_what_the_file_declares,
+    },
+    Case {
+        name: "takes_any_shape_where_none_is_declared",
+        check: takes_any_shape_where_none_is_declared,
+    },
+    Case {
+        name: "takes_any_batch",
+        check: takes_any_batch,
+    },
+    Case {
+        name: "takes_a_batch_of_no_rows",
+        check: takes_a_batch_of_no_rows,
+    },
+    Case {
+        name: "looks_rows_up",
+        check: looks_rows_up,
+    },
+    Case {
+        name: "adds_integers",
+        check: adds_integers,
+    },
+    Case {
+        name: "gives_the_outputs_asked_for_in_their_order",
+        check: gives_the_outputs_asked_for_in_their_order,
+    },
+    Case {
+        name: "gives_inputs_and_weights_as_outputs",
+        check: gives_inputs_and_weights_as_outputs,
+    },
+    Case {
+        name: "outputs_outlive_the_model",
+        check: outputs_outlive_the_model,
+    },
+    Case {
+        name: "instances_run_at_once",
+        check: instances_run_at_once,
+    },
+    Case {
+        name: "loads_and_unloads_again_and_again",
+        check: loads_and_unloads_again_and_again,
+    },
 ];
 
 fn declares_what_the_file_declares(backend: &dyn Backend) -> Outcome {
     let loaded = Loaded::new(backend, &models::multi_output())?;
     let signature = &loaded.signature;
-    ensure(&*signature.name == "serving_default", || format!("signature is named {}", signature.name))?;
-    let batch = Dim::Dynamic(Some("batch".into()));
-    ensure(signature.inputs[0].dims == Some(vec![batch.clone(), Dim::Fixed(2)]), || {
-        format!("declared as {}", signature.inputs[0])
+    ensure(&*signature.name == "serving_default", || {
+        format!("signature is named {}", signature.name)
     })?;
+    let batch = Dim::Dynamic(Some("batch".into()));
+    ensure(
+        signature.inputs[0].dims == Some(vec![batch.clone(), Dim::Fixed(2)]),
+        || format!("declared as {}", signature.inputs[0]),
+    )?;
     let names: Vec<_> = signature.outputs.iter().map(|spec| &*spec.name).collect();
-    ensure(names == ["relu", "sum", "negative"], || format!("outputs are {names:?}"))?;
-    ensure(signature.outputs[1].dims == Some(vec![batch]), || format!("declared as {}", signature.outputs[1]))
+    ensure(names == ["relu", "sum", "negative"], || {
+        format!("outputs are {names:?}")
+    })?;
+    ensure(signature.outputs[1].dims == Some(vec![batch]), || {
+        format!("declared as {}", signature.outputs[1])
+    })
 }
 
 fn takes_any_shape_where_none_is_declared(backend: &dyn Backend) -> Outcome {
@@ -72,7 +115,10 @@ fn takes_any_batch(backend: &dyn Backend) -> Outcome {
 fn takes_a_batch_of_no_rows(backend: &dyn Backend) -> Outcome {
     let mut loaded = Loaded::new(backend, &models::mlp())?;
     let answer = loaded.answer(&[mlp_rows(0, 0)])?;
-    Tolerance::Exact.check(&answer[0], &Tensor::from_vec::<f32>([0, 3], Vec::new()).expect("none"))?;
+    Tolerance::Exact.check(
+        &answer[0],
+        &Tensor::from_vec::<f32>([0, 3], Vec::new()).expect("none"),
+    )?;
     let mut loaded = Loaded::new(backend, &models::half_plus_two())?;
     let none = Tensor::from_vec::<f32>([0], Vec::new()).expect("none");
     let answer = loaded.answer(std::slice::from_ref(&none))?;
@@ -88,10 +134,12 @@ fn looks_rows_up(backend: &dyn Backend) -> Outcome {
 
 fn adds_integers(backend: &dyn Backend) -> Outcome {
     let mut loaded = Loaded::new(backend, &models::add(DType::I64))?;
-    let [a, b, c] = [vec![1_i64, -2], vec![40, 2], vec![41, 0]].map(|v| Tensor::from_vec([2], v).expect("two"));
+    let [a, b, c] =
+        [vec![1_i64, -2], vec![40, 2], vec![41, 0]].map(|v| Tensor::from_vec([2], v).expect("two"));
     Tolerance::Exact.check(&loaded.answer(&[a, b])?[0], &c)?;
     let mut loaded = Loaded::new(backend, &models::add(DType::I32))?;
-    let [a, b, c] = [vec![1_i32, -2], vec![40, 2], vec![41, 0]].map(|v| Tensor::from_vec([2], v).expect("two"));
+    let [a, b, c] =
+        [vec![1_i32, -2], vec![40, 2], vec![41, 0]].map(|v| Tensor::from_vec([2], v).expect("two"));
     Ok(Tolerance::Exact.check(&loaded.answer(&[a, b])?[0], &c)?)
 }
 
@@ -103,8 +151,12 @@ fn gives_the_outputs_asked_for_in_their_order(backend: &dyn Backend) -> Outcome 
     let negative = Tensor::from_vec([2, 2], vec![-1.0_f32, 2.0, -3.0, -4.0]).expect("four");
     let expected = [relu, sum, negative];
     for outputs in [&[0, 1, 2][..], &[2, 0], &[1], &[2], &[]] {
-        let answer = loaded.run_for(std::slice::from_ref(&x), outputs).map_err(|error| error.to_string())?;
-        ensure(answer.len() == outputs.len(), || format!("{} outputs for {outputs:?}", answer.len()))?;
+        let answer = loaded
+            .run_for(std::slice::from_ref(&x), outputs)
+            .map_err(|error| error.to_string())?;
+        ensure(answer.len() == outputs.len(), || {
+            format!("{} outputs for {outputs:?}", answer.len())
+        })?;
         for (tensor, &output) in answer.iter().zip(outputs) {
             Tolerance::Exact.check(tensor, &expected[output])?;
         }
@@ -120,11 +172,22 @@ fn gives_inputs_and_weights_as_outputs(backend: &dyn Backend) -> Outcome {
     Tolerance::Exact.check(&answer[0], &x)?;
     // What the answer holds is its own, also when the request is gone and its memory used for something else.
     drop(x);
-    let reused: Vec<_> = (0..64).map(|_| Tensor::from_vec([2], vec![9.0_f32, 9.0]).expect("two")).collect();
-    Tolerance::Exact.check(&answer[0], &Tensor::from_vec([2], vec![1.0_f32, -2.0]).expect("two"))?;
+    let reused: Vec<_> = (0..64)
+        .map(|_| Tensor::from_vec([2], vec![9.0_f32, 9.0]).expect("two"))
+        .collect();
+    Tolerance::Exact.check(
+        &answer[0],
+        &Tensor::from_vec([2], vec![1.0_f32, -2.0]).expect("two"),
+    )?;
     drop(reused);
-    Tolerance::Exact.check(&answer[1], &Tensor::from_vec([2], vec![3.0_f32, 4.0]).expect("two"))?;
-    Ok(Tolerance::Exact.check(&answer[2], &Tensor::from_vec([2], vec![-1.0_f32, 2.0]).expect("two"))?)
+    Tolerance::Exact.check(
+        &answer[1],
+        &Tensor::from_vec([2], vec![3.0_f32, 4.0]).expect("two"),
+    )?;
+    Ok(Tolerance::Exact.check(
+        &answer[2],
+        &Tensor::from_vec([2], vec![-1.0_f32, 2.0]).expect("two"),
+    )?)
 }
 
 fn outputs_outlive_the_model(backend: &dyn Backend) -> Outcome {
@@ -141,16 +204,25 @@ fn instances_run_at_once(backend: &dyn Backend) -> Outcome {
         let mut instance = loaded.model.instance().map_err(|error| error.to_string())?;
         for run in 0..RUNS_PER_THREAD {
             let x = mlp_rows(1 + (seed + run) % 5, seed * RUNS_PER_THREAD + run);
-            let answer = loaded::run(&mut *instance, &loaded.signature, std::slice::from_ref(&x), &[0])
-                .map_err(|error| error.to_string())?;
+            let answer = loaded::run(
+                &mut *instance,
+                &loaded.signature,
+                std::slice::from_ref(&x),
+                &[0],
+            )
+            .map_err(|error| error.to_string())?;
             SUMS.check(&answer[0], &models::mlp_expected(&x))?;
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..NUM_THREADS).map(|seed| scope.spawn(move || check(seed))).collect();
+        let threads: Vec<_> = (0..NUM_THREADS)
+            .map(|seed| scope.spawn(move || check(seed)))
+            .collect();
         threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(Failure::Wrong("a run panicked".to_owned())))
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(Failure::Wrong("a run panicked".to_owned())))
         })
     })
 }
@@ -159,13 +231,23 @@ fn loads_and_unloads_again_and_again(backend: &dyn Backend) -> Outcome {
     for round in 0..NUM_RELOADS {
         let mut loaded = Loaded::new(backend, &models::mlp())?;
         let x = mlp_rows(2, round);
-        SUMS.check(&loaded.answer(std::slice::from_ref(&x))?[0], &models::mlp_expected(&x))?;
+        SUMS.check(
+            &loaded.answer(std::slice::from_ref(&x))?[0],
+            &models::mlp_expected(&x),
+        )?;
         // An instance keeps what it needs, whatever becomes of the model.
-        let Loaded { model, signature, mut instance } = loaded;
+        let Loaded {
+            model,
+            signature,
+            mut instance,
+        } = loaded;
         drop(model);
         let signature = Arc::clone(&signature);
         let answer = loaded::run(&mut *instance, &signature, std::slice::from_ref(&x), &[0]);
-        SUMS.check(&answer.map_err(|error| error.to_string())?[0], &models::mlp_expected(&x))?;
+        SUMS.check(
+            &answer.map_err(|error| error.to_string())?[0],
+            &models::mlp_expected(&x),
+        )?;
     }
     Ok(())
 }
@@ -173,5 +255,9 @@ fn loads_and_unloads_again_and_again(backend: &dyn Backend) -> Outcome {
 fn mlp_rows(num_rows: usize, seed: usize) -> Tensor {
     let width = models::MLP_WIDTHS[0];
     let value = |idx: usize| ((seed * 29 + idx * 17) % 41) as f32 / 10.0 - 2.0;
-    Tensor::from_vec([num_rows, width], (0..num_rows * width).map(value).collect()).expect("fits")
+    Tensor::from_vec(
+        [num_rows, width],
+        (0..num_rows * width).map(value).collect(),
+    )
+    .expect("fits")
 }

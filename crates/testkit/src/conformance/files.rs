@@ -8,13 +8,34 @@ use super::{Case, Failure, Loaded, Outcome, ensure};
 use crate::{ModelFolder, Tolerance, models};
 
 pub(super) const CASES: &[Case] = &[
-    Case { name: "refuses_files_that_are_not_whole", check: refuses_files_that_are_not_whole },
-    Case { name: "refuses_files_that_are_no_models", check: refuses_files_that_are_no_models },
-    Case { name: "names_operators_it_does_not_have", check: names_operators_it_does_not_have },
-    Case { name: "refuses_outputs_that_are_no_tensors", check: refuses_outputs_that_are_no_tensors },
-    Case { name: "finds_weights_beside_the_model", check: finds_weights_beside_the_model },
-    Case { name: "refuses_weights_that_are_missing", check: refuses_weights_that_are_missing },
-    Case { name: "refuses_weights_from_elsewhere", check: refuses_weights_from_elsewhere },
+    Case {
+        name: "refuses_files_that_are_not_whole",
+        check: refuses_files_that_are_not_whole,
+    },
+    Case {
+        name: "refuses_files_that_are_no_models",
+        check: refuses_files_that_are_no_models,
+    },
+    Case {
+        name: "names_operators_it_does_not_have",
+        check: names_operators_it_does_not_have,
+    },
+    Case {
+        name: "refuses_outputs_that_are_no_tensors",
+        check: refuses_outputs_that_are_no_tensors,
+    },
+    Case {
+        name: "finds_weights_beside_the_model",
+        check: finds_weights_beside_the_model,
+    },
+    Case {
+        name: "refuses_weights_that_are_missing",
+        check: refuses_weights_that_are_missing,
+    },
+    Case {
+        name: "refuses_weights_from_elsewhere",
+        check: refuses_weights_from_elsewhere,
+    },
 ];
 
 /// Both ways of looking at a model's files must come to this conclusion.
@@ -44,15 +65,31 @@ fn refuses_files_that_are_not_whole(backend: &dyn Backend) -> Outcome {
     let whole = models::mlp();
     for len in (0..whole.len()).step_by(7).chain([1, 2, whole.len() - 1]) {
         let folder = ModelFolder::with_model(&whole[..len]);
-        ensure_refused(backend, &folder.files(), is_invalid_model, &format!("first {len} bytes of {}", whole.len()))?;
+        ensure_refused(
+            backend,
+            &folder.files(),
+            is_invalid_model,
+            &format!("first {len} bytes of {}", whole.len()),
+        )?;
     }
     Ok(())
 }
 
 fn refuses_files_that_are_no_models(backend: &dyn Backend) -> Outcome {
-    for garbage in [&b"<html>404</html>"[..], b"\x08\x08\x3a\x02\xff\xff", &[0xff; 64], &[0; 64], b"{\"a\": 1}"] {
+    for garbage in [
+        &b"<html>404</html>"[..],
+        b"\x08\x08\x3a\x02\xff\xff",
+        &[0xff; 64],
+        &[0; 64],
+        b"{\"a\": 1}",
+    ] {
         let folder = ModelFolder::with_model(garbage);
-        ensure_refused(backend, &folder.files(), is_invalid_model, &format!("{garbage:?}"))?;
+        ensure_refused(
+            backend,
+            &folder.files(),
+            is_invalid_model,
+            &format!("{garbage:?}"),
+        )?;
     }
     let folder = ModelFolder::with_model(&[]);
     let missing = ModelFiles::onnx(&folder.path().join("missing.onnx"));
@@ -61,10 +98,17 @@ fn refuses_files_that_are_no_models(backend: &dyn Backend) -> Outcome {
 
 fn names_operators_it_does_not_have(backend: &dyn Backend) -> Outcome {
     let folder = ModelFolder::with_model(&models::unknown_operator());
-    ensure_refused(backend, &folder.files(), is_unsupported, "an unknown operator")?;
+    ensure_refused(
+        backend,
+        &folder.files(),
+        is_unsupported,
+        "an unknown operator",
+    )?;
     match backend.supports(&folder.files()) {
         Err(error) if error.to_string().contains("Divine") => Ok(()),
-        other => Err(Failure::Wrong(format!("does not name the operator: {other:?}"))),
+        other => Err(Failure::Wrong(format!(
+            "does not name the operator: {other:?}"
+        ))),
     }
 }
 
@@ -74,7 +118,12 @@ fn refuses_outputs_that_are_no_tensors(backend: &dyn Backend) -> Outcome {
 }
 
 fn finds_weights_beside_the_model(backend: &dyn Backend) -> Outcome {
-    for location in ["model.onnx.data", "weights.bin", "weights", "./sub/weights.pb"] {
+    for location in [
+        "model.onnx.data",
+        "weights.bin",
+        "weights",
+        "./sub/weights.pb",
+    ] {
         let (model, weights) = models::external_mlp(location);
         let folder = ModelFolder::with_model(&model);
         folder.write(location, &weights);
@@ -82,9 +131,16 @@ fn finds_weights_beside_the_model(backend: &dyn Backend) -> Outcome {
         // What is loaded does not depend on the files any more.
         folder.write(location, &[]);
         folder.write("model.onnx", &[]);
-        let x = Tensor::from_vec([2, 4], vec![0.5_f32, -1.0, 2.0, 0.0, 1.0, 1.0, -1.0, 0.25]).expect("eight");
-        let tolerance = Tolerance::Close { rtol: 1e-5, atol: 1e-6 };
-        tolerance.check(&loaded.answer(std::slice::from_ref(&x))?[0], &models::mlp_expected(&x))?;
+        let x = Tensor::from_vec([2, 4], vec![0.5_f32, -1.0, 2.0, 0.0, 1.0, 1.0, -1.0, 0.25])
+            .expect("eight");
+        let tolerance = Tolerance::Close {
+            rtol: 1e-5,
+            atol: 1e-6,
+        };
+        tolerance.check(
+            &loaded.answer(std::slice::from_ref(&x))?[0],
+            &models::mlp_expected(&x),
+        )?;
     }
     Ok(())
 }
@@ -92,9 +148,19 @@ fn finds_weights_beside_the_model(backend: &dyn Backend) -> Outcome {
 fn refuses_weights_that_are_missing(backend: &dyn Backend) -> Outcome {
     let (model, weights) = models::external_mlp("model.onnx.data");
     let folder = ModelFolder::with_model(&model);
-    ensure_refused(backend, &folder.files(), is_invalid_model, "weights that are missing")?;
+    ensure_refused(
+        backend,
+        &folder.files(),
+        is_invalid_model,
+        "weights that are missing",
+    )?;
     folder.write("model.onnx.data", &weights[..weights.len() - 1]);
-    ensure_refused(backend, &folder.files(), is_invalid_model, "weights that are too short")
+    ensure_refused(
+        backend,
+        &folder.files(),
+        is_invalid_model,
+        "weights that are too short",
+    )
 }
 
 fn refuses_weights_from_elsewhere(backend: &dyn Backend) -> Outcome {
@@ -102,7 +168,11 @@ fn refuses_weights_from_elsewhere(backend: &dyn Backend) -> Outcome {
     let elsewhere = ModelFolder::with_model(&[]);
     elsewhere.write("weights.data", &weights);
     let absolute = elsewhere.path().join("weights.data");
-    for location in ["../weights.data", "sub/../../weights.data", &absolute.to_string_lossy()] {
+    for location in [
+        "../weights.data",
+        "sub/../../weights.data",
+        &absolute.to_string_lossy(),
+    ] {
         let (model, _) = models::external_mlp(location);
         let folder = ModelFolder::with_model(&model);
         ensure_refused(backend, &folder.files(), is_invalid_model, location)?;

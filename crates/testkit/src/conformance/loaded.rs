@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use salver_backend::{Backend, BackendError, Inputs, Instance, Model, ModelConfig, Outputs, Requested, Signature};
+use salver_backend::{
+    Backend, BackendError, Inputs, Instance, Model, ModelConfig, Outputs, Requested, Signature,
+};
 use salver_tensor::Tensor;
 
 use super::Failure;
@@ -20,7 +22,10 @@ pub(super) struct Loaded {
 
 /// Returns how the cases configure models.
 pub(super) fn config() -> ModelConfig {
-    ModelConfig { num_instances: NonZeroUsize::MIN, num_threads: NUM_THREADS }
+    ModelConfig {
+        num_instances: NonZeroUsize::MIN,
+        num_threads: NUM_THREADS,
+    }
 }
 
 impl Loaded {
@@ -29,14 +34,26 @@ impl Loaded {
         Self::from_folder(backend, &ModelFolder::with_model(bytes))
     }
 
-    pub(super) fn from_folder(backend: &dyn Backend, folder: &ModelFolder) -> Result<Self, Failure> {
+    pub(super) fn from_folder(
+        backend: &dyn Backend,
+        folder: &ModelFolder,
+    ) -> Result<Self, Failure> {
         let files = folder.files();
         backend.supports(&files).map_err(Failure::Refused)?;
         let model = backend.load(&files, &config()).map_err(Failure::Refused)?;
-        let signature = model.signatures().get("").ok_or_else(|| "no default signature".to_owned())?;
+        let signature = model
+            .signatures()
+            .get("")
+            .ok_or_else(|| "no default signature".to_owned())?;
         let signature = Arc::clone(signature);
-        let instance = model.instance().map_err(|error| format!("no instance: {error}"))?;
-        Ok(Self { model, signature, instance })
+        let instance = model
+            .instance()
+            .map_err(|error| format!("no instance: {error}"))?;
+        Ok(Self {
+            model,
+            signature,
+            instance,
+        })
     }
 
     /// Runs the model and asks for all outputs.
@@ -45,13 +62,19 @@ impl Loaded {
         self.run_for(tensors, &all)
     }
 
-    pub(super) fn run_for(&mut self, tensors: &[Tensor], outputs: &[usize]) -> Result<Outputs, BackendError> {
+    pub(super) fn run_for(
+        &mut self,
+        tensors: &[Tensor],
+        outputs: &[usize],
+    ) -> Result<Outputs, BackendError> {
         run(&mut *self.instance, &self.signature, tensors, outputs)
     }
 
     /// Runs a model that must not fail.
     pub(super) fn answer(&mut self, tensors: &[Tensor]) -> Result<Outputs, Failure> {
-        Ok(self.run(tensors).map_err(|error| format!("run on {tensors:?}: {error}"))?)
+        Ok(self
+            .run(tensors)
+            .map_err(|error| format!("run on {tensors:?}: {error}"))?)
     }
 }
 

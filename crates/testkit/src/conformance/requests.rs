@@ -7,25 +7,57 @@ use super::{Case, Loaded, Outcome, ensure, ensure_invalid_input};
 use crate::{Tolerance, models};
 
 pub(super) const CASES: &[Case] = &[
-    Case { name: "refuses_a_wrong_dtype", check: refuses_a_wrong_dtype },
-    Case { name: "refuses_a_wrong_number_of_inputs", check: refuses_a_wrong_number_of_inputs },
-    Case { name: "refuses_a_shape_that_the_model_fixes", check: refuses_a_shape_that_the_model_fixes },
-    Case { name: "refuses_shapes_that_do_not_go_together", check: refuses_shapes_that_do_not_go_together },
-    Case { name: "refuses_an_index_out_of_range", check: refuses_an_index_out_of_range },
-    Case { name: "refuses_an_unknown_output", check: refuses_an_unknown_output },
-    Case { name: "works_on_after_an_error", check: works_on_after_an_error },
-    Case { name: "leaves_inputs_as_they_are", check: leaves_inputs_as_they_are },
+    Case {
+        name: "refuses_a_wrong_dtype",
+        check: refuses_a_wrong_dtype,
+    },
+    Case {
+        name: "refuses_a_wrong_number_of_inputs",
+        check: refuses_a_wrong_number_of_inputs,
+    },
+    Case {
+        name: "refuses_a_shape_that_the_model_fixes",
+        check: refuses_a_shape_that_the_model_fixes,
+    },
+    Case {
+        name: "refuses_shapes_that_do_not_go_together",
+        check: refuses_shapes_that_do_not_go_together,
+    },
+    Case {
+        name: "refuses_an_index_out_of_range",
+        check: refuses_an_index_out_of_range,
+    },
+    Case {
+        name: "refuses_an_unknown_output",
+        check: refuses_an_unknown_output,
+    },
+    Case {
+        name: "works_on_after_an_error",
+        check: works_on_after_an_error,
+    },
+    Case {
+        name: "leaves_inputs_as_they_are",
+        check: leaves_inputs_as_they_are,
+    },
 ];
 
 fn floats(shape: &[usize]) -> Tensor {
     let num_elements: usize = shape.iter().product();
-    Tensor::from_vec(shape, (0..num_elements).map(|idx| idx as f32 - 1.5).collect()).expect("fits")
+    Tensor::from_vec(
+        shape,
+        (0..num_elements).map(|idx| idx as f32 - 1.5).collect(),
+    )
+    .expect("fits")
 }
 
 fn refuses_a_wrong_dtype(backend: &dyn Backend) -> Outcome {
     let mut loaded = Loaded::new(backend, &models::mlp())?;
-    ensure_invalid_input(loaded.run(&[Tensor::from_vec([1, 4], vec![1_i32, 2, 3, 4]).expect("four")]))?;
-    ensure_invalid_input(loaded.run(&[Tensor::from_vec([1, 4], vec![1.0_f64, 2.0, 3.0, 4.0]).expect("four")]))?;
+    ensure_invalid_input(
+        loaded.run(&[Tensor::from_vec([1, 4], vec![1_i32, 2, 3, 4]).expect("four")]),
+    )?;
+    ensure_invalid_input(
+        loaded.run(&[Tensor::from_vec([1, 4], vec![1.0_f64, 2.0, 3.0, 4.0]).expect("four")]),
+    )?;
     ensure_invalid_input(loaded.run(&[models::odd_strings()]))?;
     let mut loaded = Loaded::new(backend, &models::gather())?;
     ensure_invalid_input(loaded.run(&[Tensor::from_vec([1], vec![1_i32]).expect("one")]))
@@ -41,9 +73,14 @@ fn refuses_a_wrong_number_of_inputs(backend: &dyn Backend) -> Outcome {
 fn refuses_a_shape_that_the_model_fixes(backend: &dyn Backend) -> Outcome {
     let mut loaded = Loaded::new(backend, &models::fixed_batch())?;
     let answer = loaded.answer(&[floats(&[2, 3])])?;
-    ensure(answer[0].as_slice::<f32>().ok().and_then(|values| values.first().copied()) == Some(-0.5), || {
-        "1 is not added".to_owned()
-    })?;
+    ensure(
+        answer[0]
+            .as_slice::<f32>()
+            .ok()
+            .and_then(|values| values.first().copied())
+            == Some(-0.5),
+        || "1 is not added".to_owned(),
+    )?;
     ensure_invalid_input(loaded.run(&[floats(&[3, 3])]))?;
     ensure_invalid_input(loaded.run(&[floats(&[2, 4])]))?;
     ensure_invalid_input(loaded.run(&[floats(&[6])]))
@@ -74,13 +111,20 @@ fn works_on_after_an_error(backend: &dyn Backend) -> Outcome {
 }
 
 fn leaves_inputs_as_they_are(backend: &dyn Backend) -> Outcome {
-    for bytes in [models::multi_output(), models::half_plus_two(), models::identity(DType::F32)] {
+    for bytes in [
+        models::multi_output(),
+        models::half_plus_two(),
+        models::identity(DType::F32),
+    ] {
         let mut loaded = Loaded::new(backend, &bytes)?;
         let x = floats(&[2, 2]);
         let answer = loaded.answer(std::slice::from_ref(&x))?;
         Tolerance::Exact.check(&x, &floats(&[2, 2]))?;
         let again = loaded.answer(std::slice::from_ref(&x))?;
-        answer.iter().zip(&again).try_for_each(|(first, second)| Tolerance::Exact.check(first, second))?;
+        answer
+            .iter()
+            .zip(&again)
+            .try_for_each(|(first, second)| Tolerance::Exact.check(first, second))?;
     }
     Ok(())
 }

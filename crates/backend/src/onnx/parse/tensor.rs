@@ -21,7 +21,9 @@ pub(super) fn tensor<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) ->
         match (field, wire_type) {
             (1, WireType::Varint) => num_elements = times(num_elements, varint_i64(reader)?),
             (1, WireType::Len) => {
-                reader.packed_varints(|extent| num_elements = times(num_elements, extent.cast_signed()))?;
+                reader.packed_varints(|extent| {
+                    num_elements = times(num_elements, extent.cast_signed())
+                })?;
             }
             (2, WireType::Varint) => element = varint_i32(reader)?,
             (8, WireType::Len) => name = text(reader)?,
@@ -39,7 +41,10 @@ pub(super) fn tensor<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) ->
 }
 
 /// Reads a `SparseTensorProto` and returns the name of its values, which is its own.
-pub(super) fn sparse_tensor<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) -> Result<String> {
+pub(super) fn sparse_tensor<B: Buf>(
+    reader: &mut Reader<B>,
+    gathered: &mut Gathered,
+) -> Result<String> {
     let mut name = String::new();
     while let Some((field, wire_type)) = reader.next_field()? {
         match (field, wire_type) {
@@ -61,16 +66,33 @@ fn external_data(
     entries: &BTreeMap<String, String>,
     gathered: &mut Gathered,
 ) -> Result<()> {
-    let damaged = |what: &str| Error::Malformed(format!("{what} of the external data of `{name}` is missing or no number"));
-    let number = |key: &str| entries.get(key).map(|value| value.parse::<u64>().map_err(|_| damaged(key))).transpose();
+    let damaged = |what: &str| {
+        Error::Malformed(format!(
+            "{what} of the external data of `{name}` is missing or no number"
+        ))
+    };
+    let number = |key: &str| {
+        entries
+            .get(key)
+            .map(|value| value.parse::<u64>().map_err(|_| damaged(key)))
+            .transpose()
+    };
     let location = entries.get("location").ok_or_else(|| damaged("location"))?;
     // Types of less than a byte have no dtype, so nothing is claimed about their length.
-    let element_bytes = element.dtype().and_then(salver_tensor::DType::size).unwrap_or(0) as u64;
+    let element_bytes = element
+        .dtype()
+        .and_then(salver_tensor::DType::size)
+        .unwrap_or(0) as u64;
     let length = match number("length")? {
         Some(length) => length,
-        None => num_elements.and_then(|num| num.checked_mul(element_bytes)).ok_or_else(|| damaged("length"))?,
+        None => num_elements
+            .and_then(|num| num.checked_mul(element_bytes))
+            .ok_or_else(|| damaged("length"))?,
     };
-    let end = number("offset")?.unwrap_or(0).checked_add(length).ok_or_else(|| damaged("length"))?;
+    let end = number("offset")?
+        .unwrap_or(0)
+        .checked_add(length)
+        .ok_or_else(|| damaged("length"))?;
     let known = gathered.external.entry(location.clone()).or_default();
     *known = end.max(*known);
     Ok(())

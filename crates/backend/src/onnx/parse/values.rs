@@ -56,7 +56,10 @@ pub(super) fn property<B: Buf>(reader: &mut Reader<B>) -> Result<Option<(String,
 
 /// Reads a `ValueInfoProto`.
 pub(super) fn value_info<B: Buf>(reader: &mut Reader<B>) -> Result<ValueInfo> {
-    let mut info = ValueInfo { name: String::new(), value: UNDECLARED };
+    let mut info = ValueInfo {
+        name: String::new(),
+        value: UNDECLARED,
+    };
     while let Some((field, wire_type)) = reader.next_field()? {
         match (field, wire_type) {
             (1, WireType::Len) => info.name = text(reader)?,

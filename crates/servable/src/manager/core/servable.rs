@@ -10,16 +10,15 @@
 //! cancelled and its result, if there is one, goes to `Unloading` without ever being in service. One that is ready stays
 //! until the policy says otherwise.
 
+mod view;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::version::{Progress, Version, no_longer_wanted};
 use super::{Candidate, Effect, Settings, tell};
-use crate::state::board::NameSummary;
-use crate::{
-    Action, CancelToken, LoadError, ServableId, State, VersionPolicy, VersionSnapshot,
-};
+use crate::{Action, CancelToken, LoadError, ServableId, State, VersionPolicy};
 
 /// One name: what is wanted of it, what is there, what was reported.
 #[derive(Debug)]
@@ -40,7 +39,12 @@ pub(super) enum LoadOutcome {
 
 impl<L: Clone> Servable<L> {
     pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, versions: BTreeMap::new(), reports: BTreeMap::new(), has_list: false }
+        Self {
+            name,
+            versions: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            has_list: false,
+        }
     }
 
     pub(super) fn aspire(
@@ -52,7 +56,10 @@ impl<L: Clone> Servable<L> {
         self.has_list = true;
         let wanted: BTreeMap<i64, _> = list.into_iter().map(|c| (c.version, c)).collect();
         let known: Vec<i64> = self.versions.keys().copied().collect();
-        for version in known.into_iter().filter(|version| !wanted.contains_key(version)) {
+        for version in known
+            .into_iter()
+            .filter(|version| !wanted.contains_key(version))
+        {
             self.unwant(version, now, effects);
         }
         for candidate in wanted.into_values() {
@@ -69,7 +76,10 @@ impl<L: Clone> Servable<L> {
             tell(effects, id, State::Start, None, Duration::ZERO);
             return;
         };
-        let has_changed = known.aspired.as_ref().is_some_and(|c| c.revision != candidate.revision);
+        let has_changed = known
+            .aspired
+            .as_ref()
+            .is_some_and(|c| c.revision != candidate.revision);
         if !has_changed && known.aspired.is_some() {
             // Nothing new; the loader at hand is as good.
             return;
@@ -87,10 +97,18 @@ impl<L: Clone> Servable<L> {
 
     fn unwant(&mut self, version: i64, now: Instant, effects: &mut Vec<Effect<L>>) {
         let id = self.id(version);
-        let Some(known) = self.versions.get_mut(&version) else { return };
+        let Some(known) = self.versions.get_mut(&version) else {
+            return;
+        };
         match &known.progress {
             Progress::New | Progress::Queued | Progress::Retrying { .. } => {
-                tell(effects, id, State::End, Some(no_longer_wanted()), known.lap(now));
+                tell(
+                    effects,
+                    id,
+                    State::End,
+                    Some(no_longer_wanted()),
+                    known.lap(now),
+                );
                 self.forget(version, effects);
             }
             // Its end was told already.
@@ -116,7 +134,11 @@ impl<L: Clone> Servable<L> {
         if before == problem || self.versions.contains_key(&version) {
             return;
         }
-        let state = if problem.is_some() { State::Start } else { State::End };
+        let state = if problem.is_some() {
+            State::Start
+        } else {
+            State::End
+        };
         tell(effects, self.id(version), state, problem, Duration::ZERO);
     }
 
@@ -130,7 +152,9 @@ impl<L: Clone> Servable<L> {
         while let Some(action) = policy.next(&self.snapshots()) {
             let (Action::Load(version) | Action::Unload(version)) = action;
             let id = self.id(version);
-            let Some(known) = self.versions.get_mut(&version) else { return };
+            let Some(known) = self.versions.get_mut(&version) else {
+                return;
+            };
             match (action, &known.progress, &known.aspired) {
                 (Action::Load(_), Progress::New, Some(_)) => known.progress = Progress::Queued,
                 (Action::Unload(_), Progress::Ready, None) => known.retire(id, now, effects),
@@ -142,13 +166,24 @@ impl<L: Clone> Servable<L> {
 
     pub(super) fn start_load(&mut self, version: i64, now: Instant, effects: &mut Vec<Effect<L>>) {
         let id = self.id(version);
-        let Some(known) = self.versions.get_mut(&version) else { return };
-        let Some(Candidate { revision, memory_bytes, loader, .. }) = known.aspired.clone() else {
+        let Some(known) = self.versions.get_mut(&version) else {
+            return;
+        };
+        let Some(Candidate {
+            revision,
+            memory_bytes,
+            loader,
+            ..
+        }) = known.aspired.clone()
+        else {
             return;
         };
         let cancel = CancelToken::new();
         known.memory_bytes = memory_bytes;
-        known.progress = Progress::Loading { cancel: cancel.clone(), revision };
+        known.progress = Progress::Loading {
+            cancel: cancel.clone(),
+            revision,
+        };
         tell(effects, id.clone(), State::Loading, None, known.lap(now));
         effects.push(Effect::Load { id, loader, cancel });
     }
@@ -162,7 +197,9 @@ impl<L: Clone> Servable<L> {
         effects: &mut Vec<Effect<L>>,
     ) {
         let id = self.id(version);
-        let Some(known) = self.versions.get_mut(&version) else { return };
+        let Some(known) = self.versions.get_mut(&version) else {
+            return;
+        };
         known.give_up(id, error, true, now, effects);
     }
 
@@ -175,12 +212,17 @@ impl<L: Clone> Servable<L> {
         effects: &mut Vec<Effect<L>>,
     ) -> LoadOutcome {
         let id = self.id(version);
-        let Some(known) = self.versions.get_mut(&version) else { return LoadOutcome::FreesMemory };
+        let Some(known) = self.versions.get_mut(&version) else {
+            return LoadOutcome::FreesMemory;
+        };
         let Progress::Loading { cancel, revision } = &known.progress else {
             return LoadOutcome::FreesMemory;
         };
         let is_cancelled = cancel.is_cancelled();
-        let is_wanted = known.aspired.as_ref().is_some_and(|c| c.revision == *revision);
+        let is_wanted = known
+            .aspired
+            .as_ref()
+            .is_some_and(|c| c.revision == *revision);
         match result {
             Ok(()) if is_wanted => {
                 known.progress = Progress::Ready;
@@ -201,16 +243,6 @@ impl<L: Clone> Servable<L> {
         LoadOutcome::FreesMemory
     }
 
-    pub(super) fn unloaded(
-        &mut self,
-        version: i64,
-        error: Option<LoadError>,
-        now: Instant,
-        effects: &mut Vec<Effect<L>>,
-    ) {
-        self.end(version, error, now, effects);
-    }
-
     /// Wants nothing any more and unloads everything, whatever the policy thinks of it.
     pub(super) fn stop(&mut self, now: Instant, effects: &mut Vec<Effect<L>>) {
         self.aspire(Vec::new(), now, effects);
@@ -219,7 +251,10 @@ impl<L: Clone> Servable<L> {
         }
         for (version, known) in &mut self.versions {
             if matches!(known.progress, Progress::Ready) {
-                let id = ServableId { name: Arc::clone(&self.name), version: *version };
+                let id = ServableId {
+                    name: Arc::clone(&self.name),
+                    version: *version,
+                };
                 known.retire(id, now, effects);
             }
         }
@@ -229,7 +264,7 @@ impl<L: Clone> Servable<L> {
     pub(super) fn queue_due_retries(&mut self, now: Instant) -> bool {
         let mut any = false;
         for known in self.versions.values_mut() {
-            if matches!(known.progress, Progress::Retrying { due } if due <= now) {
+            if known.progress.due().is_some_and(|due| due <= now) {
                 known.progress = Progress::Queued;
                 any = true;
             }
@@ -246,9 +281,15 @@ impl<L: Clone> Servable<L> {
     ) -> bool {
         let mut any = false;
         for (version, known) in &mut self.versions {
-            let fits = known.aspired.as_ref().is_some_and(|c| c.memory_bytes <= free_bytes);
+            let fits = known
+                .aspired
+                .as_ref()
+                .is_some_and(|c| c.memory_bytes <= free_bytes);
             if fits && matches!(known.progress, Progress::Failed { was_refused: true }) {
-                let id = ServableId { name: Arc::clone(&self.name), version: *version };
+                let id = ServableId {
+                    name: Arc::clone(&self.name),
+                    version: *version,
+                };
                 known.restart(id, now, effects);
                 any = true;
             }
@@ -256,49 +297,8 @@ impl<L: Clone> Servable<L> {
         any
     }
 
-    /// Returns queued versions and what memory they need, the highest first.
-    pub(super) fn queued(&self) -> impl Iterator<Item = (i64, u64)> {
-        self.versions.iter().rev().filter_map(|(version, known)| match known.progress {
-            Progress::Queued => known.aspired.as_ref().map(|c| (*version, c.memory_bytes)),
-            _ => None,
-        })
-    }
-
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = |known: &Version<L>| match known.progress {
-            Progress::Retrying { due } => Some(due),
-            _ => None,
-        };
-        self.versions.values().filter_map(due).min()
-    }
-
-    pub(super) fn num_loading(&self) -> usize {
-        let is_loading = |known: &&Version<L>| matches!(known.progress, Progress::Loading { .. });
-        self.versions.values().filter(is_loading).count()
-    }
-
-    pub(super) fn is_unloading(&self) -> bool {
-        self.versions.values().any(|known| matches!(known.progress, Progress::Unloading))
-    }
-
-    pub(super) fn taken_bytes(&self) -> u64 {
-        let taking = self.versions.values().filter(|known| known.progress.takes_memory());
-        taking.map(|known| known.memory_bytes).fold(0, u64::saturating_add)
-    }
-
-    pub(super) fn summary(&self) -> NameSummary {
-        let mut aspired = self.versions.values().filter(|known| known.aspired.is_some());
-        let is_ready = |known: &Version<L>| matches!(known.progress, Progress::Ready);
-        let has_answer =
-            self.versions.values().any(is_ready) || aspired.all(|known| known.has_failed);
-        NameSummary {
-            is_settled: self.has_list && has_answer,
-            is_gone: self.versions.is_empty() && self.reports.is_empty(),
-        }
-    }
-
     /// Tells that a version has ended; begins anew if it is wanted again.
-    fn end(
+    pub(super) fn end(
         &mut self,
         version: i64,
         error: Option<LoadError>,
@@ -306,7 +306,9 @@ impl<L: Clone> Servable<L> {
         effects: &mut Vec<Effect<L>>,
     ) {
         let id = self.id(version);
-        let Some(known) = self.versions.get_mut(&version) else { return };
+        let Some(known) = self.versions.get_mut(&version) else {
+            return;
+        };
         tell(effects, id.clone(), State::End, error, known.lap(now));
         match known.aspired.is_some() {
             true => known.restart(id, now, effects),
@@ -319,20 +321,20 @@ impl<L: Clone> Servable<L> {
         self.versions.remove(&version);
         if let Some(problem) = self.reports.get(&version) {
             let problem = Some(problem.clone());
-            tell(effects, self.id(version), State::Start, problem, Duration::ZERO);
+            tell(
+                effects,
+                self.id(version),
+                State::Start,
+                problem,
+                Duration::ZERO,
+            );
         }
     }
 
-    fn snapshots(&self) -> Vec<VersionSnapshot> {
-        let snapshot = |(version, known): (&i64, &Version<L>)| VersionSnapshot {
-            version: *version,
-            phase: known.progress.phase(),
-            is_aspired: known.aspired.is_some(),
-        };
-        self.versions.iter().map(snapshot).collect()
-    }
-
     fn id(&self, version: i64) -> ServableId {
-        ServableId { name: Arc::clone(&self.name), version }
+        ServableId {
+            name: Arc::clone(&self.name),
+            version,
+        }
     }
 }

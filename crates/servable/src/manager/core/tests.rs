@@ -1,6 +1,8 @@
 //! Tables of what happens and what follows from it. Time is a number.
 
+mod memory;
 mod properties;
+mod reports;
 
 use super::*;
 use crate::{AvailabilityPreserving, ResourcePreserving};
@@ -28,7 +30,11 @@ impl Scene {
             policy: Box::new(AvailabilityPreserving),
         };
         adjust(&mut settings);
-        Self { core: Core::new(settings), now: Instant::now(), tokens: BTreeMap::new() }
+        Self {
+            core: Core::new(settings),
+            now: Instant::now(),
+            tokens: BTreeMap::new(),
+        }
     }
 
     /// `m` wants these versions, of revision 0, of one byte each.
@@ -45,7 +51,8 @@ impl Scene {
             memory_bytes,
             loader: revision,
         };
-        self.core.aspire(&name.into(), list.iter().map(candidate).collect(), self.now);
+        self.core
+            .aspire(&name.into(), list.iter().map(candidate).collect(), self.now);
         self.settle()
     }
 
@@ -78,23 +85,44 @@ impl Scene {
 
     fn settle(&mut self) -> Vec<String> {
         let effects = self.core.settle(self.now);
-        effects.into_iter().filter_map(|effect| self.line(effect)).collect()
+        effects
+            .into_iter()
+            .filter_map(|effect| self.line(effect))
+            .collect()
     }
 
     /// Writes an effect as `m/1 does this`.
     fn line(&mut self, effect: Effect<u64>) -> Option<String> {
         let short = |id: &ServableId| format!("{}/{}", id.name, id.version);
         Some(match effect {
-            Effect::Load { id, loader: 0, cancel } => {
+            Effect::Load {
+                id,
+                loader: 0,
+                cancel,
+            } => {
                 self.tokens.insert(short(&id), cancel);
                 format!("{} load", short(&id))
             }
-            Effect::Load { id, loader: revision, .. } => format!("{} load#{revision}", short(&id)),
+            Effect::Load {
+                id,
+                loader: revision,
+                ..
+            } => format!("{} load#{revision}", short(&id)),
             Effect::Publish(id) => format!("{} publish", short(&id)),
             Effect::Discard(id) => format!("{} discard", short(&id)),
             Effect::Retire(id) => format!("{} retire", short(&id)),
-            Effect::Tell(Event { id, state, error: None, .. }) => format!("{} {state:?}", short(&id)),
-            Effect::Tell(Event { id, state, error: Some(error), .. }) => {
+            Effect::Tell(Event {
+                id,
+                state,
+                error: None,
+                ..
+            }) => format!("{} {state:?}", short(&id)),
+            Effect::Tell(Event {
+                id,
+                state,
+                error: Some(error),
+                ..
+            }) => {
                 format!("{} {state:?}: {error}", short(&id))
             }
             Effect::Summarize(..) => return None,
@@ -111,7 +139,10 @@ impl Scene {
 }
 
 fn id(name: &str, version: i64) -> ServableId {
-    ServableId { name: name.into(), version }
+    ServableId {
+        name: name.into(),
+        version,
+    }
 }
 
 const CANCELLED: &str = "loading was cancelled: the version is no longer wanted";
@@ -119,11 +150,17 @@ const CANCELLED: &str = "loading was cancelled: the version is no longer wanted"
 #[test]
 fn a_version_comes_and_goes() {
     let mut scene = Scene::new();
-    assert_eq!(scene.aspire("m", &[1]), ["m/1 Start", "m/1 Loading", "m/1 load"]);
+    assert_eq!(
+        scene.aspire("m", &[1]),
+        ["m/1 Start", "m/1 Loading", "m/1 load"]
+    );
     assert!(!scene.is_settled("m"));
     assert_eq!(scene.loaded("m", 1), ["m/1 publish", "m/1 Available"]);
     assert!(scene.is_settled("m"));
-    assert!(scene.aspire("m", &[1]).is_empty(), "nothing new, nothing to do");
+    assert!(
+        scene.aspire("m", &[1]).is_empty(),
+        "nothing new, nothing to do"
+    );
     assert_eq!(scene.aspire("m", &[]), ["m/1 retire", "m/1 Unloading"]);
     assert_eq!(scene.unloaded("m", 1), ["m/1 End"]);
     assert!(scene.core.servables.is_empty());
@@ -135,10 +172,18 @@ fn a_new_version_takes_over_when_it_is_ready() {
     let mut scene = Scene::new();
     scene.aspire("m", &[1]);
     scene.loaded("m", 1);
-    assert_eq!(scene.aspire("m", &[2]), ["m/2 Start", "m/2 Loading", "m/2 load"]);
+    assert_eq!(
+        scene.aspire("m", &[2]),
+        ["m/2 Start", "m/2 Loading", "m/2 load"]
+    );
     assert_eq!(
         scene.loaded("m", 2),
-        ["m/2 publish", "m/2 Available", "m/1 retire", "m/1 Unloading"]
+        [
+            "m/2 publish",
+            "m/2 Available",
+            "m/1 retire",
+            "m/1 Unloading"
+        ]
     );
 }
 
@@ -147,8 +192,14 @@ fn resource_preserving_waits_until_the_old_version_is_gone() {
     let mut scene = Scene::with(|settings| settings.policy = Box::new(ResourcePreserving));
     scene.aspire("m", &[1]);
     scene.loaded("m", 1);
-    assert_eq!(scene.aspire("m", &[2]), ["m/2 Start", "m/1 retire", "m/1 Unloading"]);
-    assert_eq!(scene.unloaded("m", 1), ["m/1 End", "m/2 Loading", "m/2 load"]);
+    assert_eq!(
+        scene.aspire("m", &[2]),
+        ["m/2 Start", "m/1 retire", "m/1 Unloading"]
+    );
+    assert_eq!(
+        scene.unloaded("m", 1),
+        ["m/1 End", "m/2 Loading", "m/2 load"]
+    );
 }
 
 #[test]
@@ -158,14 +209,30 @@ fn a_failure_is_tried_again_and_takes_nothing_down() {
     scene.loaded("m", 1);
     scene.aspire("m", &[2]);
     for _ in 0..2 {
-        assert_eq!(scene.failed("m", 2, LoadErrorKind::Failed), ["m/2 Loading: Failed"]);
+        assert_eq!(
+            scene.failed("m", 2, LoadErrorKind::Failed),
+            ["m/2 Loading: Failed"]
+        );
         assert_eq!(scene.core.next_due(), Some(scene.now + RETRY_INTERVAL));
-        assert!(scene.wait(RETRY_INTERVAL - Duration::from_nanos(1)).is_empty());
-        assert_eq!(scene.wait(Duration::from_nanos(1)), ["m/2 Loading", "m/2 load"]);
+        assert!(
+            scene
+                .wait(RETRY_INTERVAL - Duration::from_nanos(1))
+                .is_empty()
+        );
+        assert_eq!(
+            scene.wait(Duration::from_nanos(1)),
+            ["m/2 Loading", "m/2 load"]
+        );
     }
-    assert_eq!(scene.failed("m", 2, LoadErrorKind::Failed), ["m/2 End: Failed"]);
+    assert_eq!(
+        scene.failed("m", 2, LoadErrorKind::Failed),
+        ["m/2 End: Failed"]
+    );
     assert_eq!(scene.core.next_due(), None);
-    assert!(scene.aspire("m", &[2]).is_empty(), "the same revision is not tried again");
+    assert!(
+        scene.aspire("m", &[2]).is_empty(),
+        "the same revision is not tried again"
+    );
     // Rolled back: nothing happens to the version that was there all along.
     assert!(scene.aspire("m", &[1]).is_empty());
     assert!(scene.wait(RETRY_INTERVAL).is_empty());
@@ -190,22 +257,40 @@ fn a_new_revision_does_not_wait_for_the_next_try_and_has_all_tries() {
     let mut scene = Scene::with(|settings| settings.max_num_load_retries = 1);
     scene.aspire("m", &[1]);
     scene.failed("m", 1, LoadErrorKind::NotFound);
-    assert_eq!(scene.aspire_as("m", &[(1, 7, 1)]), ["m/1 Loading", "m/1 load#7"]);
-    assert_eq!(scene.failed("m", 1, LoadErrorKind::Failed), ["m/1 Loading: Failed"]);
+    assert_eq!(
+        scene.aspire_as("m", &[(1, 7, 1)]),
+        ["m/1 Loading", "m/1 load#7"]
+    );
+    assert_eq!(
+        scene.failed("m", 1, LoadErrorKind::Failed),
+        ["m/1 Loading: Failed"]
+    );
     assert_eq!(scene.wait(RETRY_INTERVAL), ["m/1 Loading", "m/1 load#7"]);
-    assert_eq!(scene.failed("m", 1, LoadErrorKind::Failed), ["m/1 End: Failed"]);
+    assert_eq!(
+        scene.failed("m", 1, LoadErrorKind::Failed),
+        ["m/1 End: Failed"]
+    );
 }
 
 #[test]
 fn content_that_changes_under_a_load_is_loaded_anew() {
     let mut scene = Scene::new();
     scene.aspire("m", &[1]);
-    assert!(scene.aspire_as("m", &[(1, 7, 1)]).is_empty(), "the load goes on");
+    assert!(
+        scene.aspire_as("m", &[(1, 7, 1)]).is_empty(),
+        "the load goes on"
+    );
     assert_eq!(scene.loaded("m", 1), ["m/1 Unloading", "m/1 discard"]);
-    assert_eq!(scene.unloaded("m", 1), ["m/1 End", "m/1 Start", "m/1 Loading", "m/1 load#7"]);
+    assert_eq!(
+        scene.unloaded("m", 1),
+        ["m/1 End", "m/1 Start", "m/1 Loading", "m/1 load#7"]
+    );
     scene.aspire_as("m", &[(1, 8, 1)]);
     let failed = scene.failed("m", 1, LoadErrorKind::Invalid);
-    assert_eq!(failed, ["m/1 Loading: Invalid", "m/1 Loading", "m/1 load#8"]);
+    assert_eq!(
+        failed,
+        ["m/1 Loading: Invalid", "m/1 Loading", "m/1 load#8"]
+    );
 }
 
 #[test]
@@ -250,8 +335,14 @@ fn a_version_that_is_wanted_again_is_loaded_after_its_end() {
     scene.aspire("m", &[1]);
     scene.loaded("m", 1);
     scene.aspire("m", &[]);
-    assert!(scene.aspire("m", &[1]).is_empty(), "it is still being unloaded");
-    assert_eq!(scene.unloaded("m", 1), ["m/1 End", "m/1 Start", "m/1 Loading", "m/1 load"]);
+    assert!(
+        scene.aspire("m", &[1]).is_empty(),
+        "it is still being unloaded"
+    );
+    assert_eq!(
+        scene.unloaded("m", 1),
+        ["m/1 End", "m/1 Start", "m/1 Loading", "m/1 load"]
+    );
     // Cancelled and wanted again before the load has noticed.
     scene.aspire("m", &[]);
     assert!(scene.aspire("m", &[1]).is_empty());
@@ -275,7 +366,12 @@ fn names_take_turns_at_the_load_threads() {
         let lines = scene.loaded(name, version);
         order.extend(lines.into_iter().filter(|line| line.ends_with("load")));
     }
-    assert_eq!(order, ["a/3 load", "b/2 load", "c/1 load", "a/2 load", "b/1 load", "a/1 load"]);
+    assert_eq!(
+        order,
+        [
+            "a/3 load", "b/2 load", "c/1 load", "a/2 load", "b/1 load", "a/1 load"
+        ]
+    );
 }
 
 #[test]
@@ -285,79 +381,6 @@ fn a_retry_gives_its_thread_to_others_meanwhile() {
     scene.aspire("b", &[1]);
     let failed = scene.failed("a", 1, LoadErrorKind::Failed);
     assert_eq!(failed, ["a/1 Loading: Failed", "b/1 Loading", "b/1 load"]);
-}
-
-#[test]
-fn a_version_without_room_is_refused_and_the_old_one_goes_on() {
-    let mut scene = Scene::with(|settings| settings.memory_limit_bytes = Some(100));
-    scene.aspire_as("m", &[(1, 0, 60)]);
-    scene.loaded("m", 1);
-    let refusal = "needs 60 bytes of memory, but 60 of the 100 allowed bytes are taken";
-    let lines = scene.aspire_as("m", &[(2, 0, 60)]);
-    assert_eq!(lines, ["m/2 Start".to_owned(), format!("m/2 End: {refusal}")]);
-    assert!(scene.is_settled("m"));
-    // Smaller ones are not held up.
-    assert_eq!(
-        scene.aspire_as("n", &[(1, 0, 40)]),
-        ["n/1 Start", "n/1 Loading", "n/1 load"]
-    );
-    // Memory that comes free is offered to the one that was refused, if it is enough.
-    assert_eq!(scene.failed("n", 1, LoadErrorKind::Invalid), ["n/1 End: Invalid"]);
-}
-
-#[test]
-fn memory_that_comes_free_goes_to_whom_it_was_refused() {
-    let mut scene = Scene::with(|settings| settings.memory_limit_bytes = Some(100));
-    scene.aspire_as("a", &[(1, 0, 60)]);
-    scene.aspire_as("b", &[(1, 0, 60)]);
-    scene.aspire_as("c", &[(1, 0, 101)]);
-    let lines = scene.failed("a", 1, LoadErrorKind::Invalid);
-    assert_eq!(lines, ["a/1 End: Invalid", "b/1 Start", "b/1 Loading", "b/1 load"]);
-    scene.loaded("b", 1);
-    scene.aspire_as("a", &[(1, 7, 60)]);
-    scene.aspire("b", &[]);
-    let lines = scene.unloaded("b", 1);
-    assert_eq!(lines, ["b/1 End", "a/1 Start", "a/1 Loading", "a/1 load#7"]);
-}
-
-#[test]
-fn a_load_waits_for_an_unload_that_makes_room() {
-    let mut scene = Scene::with(|settings| settings.memory_limit_bytes = Some(100));
-    scene.aspire_as("a", &[(1, 0, 60)]);
-    scene.loaded("a", 1);
-    scene.aspire("a", &[]);
-    assert_eq!(scene.aspire_as("b", &[(1, 0, 60)]), ["b/1 Start"]);
-    assert!(!scene.is_settled("b"), "it is waiting, it has not failed");
-    // Others that fit pass it.
-    assert_eq!(scene.aspire_as("c", &[(1, 0, 40)]).last().expect("a line"), "c/1 load");
-    // What can never fit does not wait.
-    let too_large = scene.aspire_as("d", &[(1, 0, 101)]);
-    assert!(too_large[1].starts_with("d/1 End: needs 101"), "{too_large:?}");
-    assert_eq!(scene.unloaded("a", 1), ["a/1 End", "b/1 Loading", "b/1 load"]);
-}
-
-#[test]
-fn reports_show_until_they_are_taken_back_or_the_version_is_wanted() {
-    let mut scene = Scene::new();
-    assert_eq!(scene.report("m", 1, Some("half")), ["m/1 Start: half"]);
-    assert!(scene.report("m", 1, Some("half")).is_empty(), "told once");
-    assert_eq!(scene.report("m", 1, Some("most")), ["m/1 Start: most"]);
-    assert!(!scene.is_settled("m"), "there was no list yet");
-    assert_eq!(scene.report("m", 1, None), ["m/1 End"]);
-    assert!(scene.report("m", 1, None).is_empty());
-    scene.report("m", 1, Some("half"));
-    assert_eq!(scene.aspire("m", &[1]), ["m/1 Start", "m/1 Loading", "m/1 load"]);
-    assert!(scene.report("m", 1, None).is_empty());
-}
-
-#[test]
-fn a_report_on_a_loaded_version_waits_for_its_end() {
-    let mut scene = Scene::new();
-    scene.aspire("m", &[1]);
-    scene.loaded("m", 1);
-    assert!(scene.report("m", 1, Some("torn")).is_empty());
-    assert_eq!(scene.aspire("m", &[]), ["m/1 retire", "m/1 Unloading"]);
-    assert_eq!(scene.unloaded("m", 1), ["m/1 End", "m/1 Start: torn"]);
 }
 
 #[test]
@@ -383,7 +406,10 @@ fn stopping_ends_everything_and_takes_no_more() {
     scene.report("c", 1, Some("half"));
     scene.core.stop(scene.now);
     let end = format!("b/1 End: {CANCELLED}");
-    assert_eq!(scene.settle(), ["a/1 retire", "a/1 Unloading", &end, "c/1 End"]);
+    assert_eq!(
+        scene.settle(),
+        ["a/1 retire", "a/1 Unloading", &end, "c/1 End"]
+    );
     assert!(scene.aspire("a", &[2]).is_empty());
     assert!(scene.report("c", 1, Some("half")).is_empty());
     scene.unloaded("a", 1);
@@ -398,9 +424,13 @@ fn events_tell_how_long_the_state_before_lasted() {
     scene.aspire("m", &[1]);
     scene.now += Duration::from_secs(3);
     scene.core.loaded(&id("m", 1), Ok(()), scene.now);
-    let available = scene.core.settle(scene.now).into_iter().find_map(|effect| match effect {
-        Effect::Tell(event) if event.state == State::Available => Some(event),
-        _ => None,
-    });
+    let available = scene
+        .core
+        .settle(scene.now)
+        .into_iter()
+        .find_map(|effect| match effect {
+            Effect::Tell(event) if event.state == State::Available => Some(event),
+            _ => None,
+        });
     assert_eq!(available.expect("told").elapsed, Duration::from_secs(3));
 }

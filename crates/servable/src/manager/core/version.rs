@@ -75,8 +75,14 @@ impl<L> Version<L> {
         now: Instant,
         effects: &mut Vec<Effect<L>>,
     ) {
-        let Progress::Loading { revision, .. } = self.progress else { return };
-        if self.aspired.as_ref().is_some_and(|candidate| candidate.revision != revision) {
+        let Progress::Loading { revision, .. } = self.progress else {
+            return;
+        };
+        if self
+            .aspired
+            .as_ref()
+            .is_some_and(|candidate| candidate.revision != revision)
+        {
             // There is something else to load by now, whose failures begin to count at zero.
             self.has_failed = true;
             self.progress = Progress::Queued;
@@ -126,6 +132,19 @@ impl Progress {
         }
     }
 
+    /// Returns when the next try is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Retrying { due } => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a load thread is at work on it.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(self, Self::Loading { .. })
+    }
+
     /// Tells whether memory is taken, or spoken for.
     pub(super) fn takes_memory(&self) -> bool {
         match self {
@@ -137,5 +156,8 @@ impl Progress {
 
 /// Returns what a version ends with that was not loaded because nobody wants it any more.
 pub(super) fn no_longer_wanted() -> LoadError {
-    LoadError::new(LoadErrorKind::Cancelled, "loading was cancelled: the version is no longer wanted")
+    LoadError::new(
+        LoadErrorKind::Cancelled,
+        "loading was cancelled: the version is no longer wanted",
+    )
 }

@@ -1,9 +1,14 @@
+//! What the board remembers.
+
 use super::*;
 use crate::LoadErrorKind;
 
 fn event(name: &str, version: i64, state: State, error: Option<&str>) -> Event {
     Event {
-        id: ServableId { name: name.into(), version },
+        id: ServableId {
+            name: name.into(),
+            version,
+        },
         state,
         error: error.map(|message| LoadError::new(LoadErrorKind::Failed, message)),
         elapsed: Duration::ZERO,
@@ -22,9 +27,22 @@ fn lists_versions_from_the_highest_down() {
         board.record(&event("m", version, State::Start, None));
     }
     let statuses = board.status("m").expect("known");
-    assert_eq!(statuses.iter().map(|status| status.version).collect::<Vec<_>>(), [10, 2, -1]);
+    assert_eq!(
+        statuses
+            .iter()
+            .map(|status| status.version)
+            .collect::<Vec<_>>(),
+        [10, 2, -1]
+    );
     assert_eq!(board.status("n"), None);
-    assert_eq!(board.statuses().keys().map(|name| &**name).collect::<Vec<_>>(), ["m"]);
+    assert_eq!(
+        board
+            .statuses()
+            .keys()
+            .map(|name| &**name)
+            .collect::<Vec<_>>(),
+        ["m"]
+    );
 }
 
 #[test]
@@ -47,16 +65,28 @@ fn only_the_last_ended_versions_are_remembered() {
     for version in 1..=num_versions {
         board.record(&event("m", version, State::End, None));
     }
-    let versions: Vec<i64> = board.status("m").expect("known").iter().map(|s| s.version).collect();
+    let versions: Vec<i64> = board
+        .status("m")
+        .expect("known")
+        .iter()
+        .map(|s| s.version)
+        .collect();
     assert_eq!(versions.len(), MAX_ENDED_VERSIONS + 1);
     assert_eq!(versions.first(), Some(&num_versions));
-    assert_eq!(versions.last(), Some(&0), "a version that has not ended is never forgotten");
+    assert_eq!(
+        versions.last(),
+        Some(&0),
+        "a version that has not ended is never forgotten"
+    );
 }
 
 #[test]
 fn only_the_last_gone_names_are_remembered() {
     let board = StatusBoard::default();
-    let gone = NameSummary { is_settled: true, is_gone: true };
+    let gone = NameSummary {
+        is_settled: true,
+        is_gone: true,
+    };
     for number in 0..MAX_GONE_NAMES + 2 {
         let name: Arc<str> = format!("m{number}").into();
         board.record(&event(&name, 1, State::End, None));
@@ -79,6 +109,12 @@ fn waiting_ends_when_the_manager_does() {
         board.close();
         assert!(!waiter.join().expect("no panic"));
     });
-    board.summarize(&names[0], NameSummary { is_settled: true, is_gone: false });
+    board.summarize(
+        &names[0],
+        NameSummary {
+            is_settled: true,
+            is_gone: false,
+        },
+    );
     assert!(board.wait_settled(&names, None));
 }

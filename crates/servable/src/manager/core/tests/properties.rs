@@ -11,11 +11,23 @@ const MEMORY_LIMIT_BYTES: u64 = 10;
 #[derive(Clone, Debug)]
 enum Step {
     /// Which of versions 1 to 4 are wanted, each of which revision (which is its size too).
-    Aspire { name: usize, revisions: [Option<u64>; 4] },
+    Aspire {
+        name: usize,
+        revisions: [Option<u64>; 4],
+    },
     /// The load that began at this place in the queue ends.
-    EndLoad { idx: usize, result: Result<(), LoadErrorKind> },
-    EndUnload { idx: usize },
-    Report { name: usize, version: i64, is_problem: bool },
+    EndLoad {
+        idx: usize,
+        result: Result<(), LoadErrorKind>,
+    },
+    EndUnload {
+        idx: usize,
+    },
+    Report {
+        name: usize,
+        version: i64,
+        is_problem: bool,
+    },
     Wait,
 }
 
@@ -82,7 +94,10 @@ impl World {
     fn take(&mut self, step: &Step) {
         match step {
             Step::Aspire { name, revisions } => {
-                let wanted = (1..).zip(revisions).filter_map(|(v, r)| Some((v, (*r)?))).collect();
+                let wanted = (1..)
+                    .zip(revisions)
+                    .filter_map(|(v, r)| Some((v, (*r)?)))
+                    .collect();
                 self.aspire(NAMES[*name], wanted);
             }
             Step::EndLoad { idx, result } => {
@@ -95,7 +110,11 @@ impl World {
                     self.end_unload(&id);
                 }
             }
-            Step::Report { name, version, is_problem } => {
+            Step::Report {
+                name,
+                version,
+                is_problem,
+            } => {
                 let problem = is_problem.then(|| LoadError::new(LoadErrorKind::Invalid, "half"));
                 self.core.report(&id(NAMES[*name], *version), problem);
             }
@@ -111,7 +130,11 @@ impl World {
             memory_bytes: *revision,
             loader: *revision,
         };
-        self.core.aspire(&name.into(), wanted.iter().map(candidate).collect(), self.now);
+        self.core.aspire(
+            &name.into(),
+            wanted.iter().map(candidate).collect(),
+            self.now,
+        );
         self.wanted.insert(name, wanted);
     }
 
@@ -155,8 +178,14 @@ impl World {
             Effect::Retire(id) => {
                 let memory_bytes = self.in_service.remove(&id).expect("was in service");
                 let has_other = self.in_service.keys().any(|other| other.name == id.name);
-                let is_wanted = self.wanted.get(&*id.name).is_some_and(|list| !list.is_empty());
-                assert!(has_other || !is_wanted || !self.is_available_preserved, "{id} was the last");
+                let is_wanted = self
+                    .wanted
+                    .get(&*id.name)
+                    .is_some_and(|list| !list.is_empty());
+                assert!(
+                    has_other || !is_wanted || !self.is_available_preserved,
+                    "{id} was the last"
+                );
                 self.unloading.insert(id, memory_bytes);
             }
             Effect::Tell(event) => self.hear(event),
@@ -174,17 +203,31 @@ impl World {
             Unloading => matches!(before, Some(Loading | Available)),
             End => matches!(before, Some(Start | Loading | Unloading)),
         };
-        assert!(is_possible, "{} from {before:?} to {:?}", event.id, event.state);
+        assert!(
+            is_possible,
+            "{} from {before:?} to {:?}",
+            event.id, event.state
+        );
         self.last_event.insert(event.id.clone(), event);
     }
 
     fn is_alive(&self, id: &ServableId) -> bool {
-        let places = [&self.loading, &self.arrived, &self.in_service, &self.unloading];
+        let places = [
+            &self.loading,
+            &self.arrived,
+            &self.in_service,
+            &self.unloading,
+        ];
         places.iter().any(|place| place.contains_key(id))
     }
 
     fn taken_bytes(&self) -> u64 {
-        let places = [&self.loading, &self.arrived, &self.in_service, &self.unloading];
+        let places = [
+            &self.loading,
+            &self.arrived,
+            &self.in_service,
+            &self.unloading,
+        ];
         places.iter().flat_map(|place| place.values()).sum()
     }
 
@@ -207,16 +250,34 @@ impl World {
 
     fn check_at_rest(&self) {
         for (name, wanted) in &self.wanted {
-            let in_service: Vec<i64> =
-                self.in_service.keys().filter(|id| *id.name == **name).map(|id| id.version).collect();
-            for version in wanted.keys().filter(|version| !in_service.contains(version)) {
+            let in_service: Vec<i64> = self
+                .in_service
+                .keys()
+                .filter(|id| *id.name == **name)
+                .map(|id| id.version)
+                .collect();
+            for version in wanted
+                .keys()
+                .filter(|version| !in_service.contains(version))
+            {
                 let last = &self.last_event[&id(name, *version)];
                 let has_failed = last.state == State::End && last.error.is_some();
-                assert!(has_failed, "{name} {version} is wanted but {:?}", last.state);
+                assert!(
+                    has_failed,
+                    "{name} {version} is wanted but {:?}",
+                    last.state
+                );
             }
-            let unwanted = in_service.iter().filter(|version| !wanted.contains_key(version)).count();
-            let may_stay = in_service.len() == 1 && !wanted.is_empty() && self.is_available_preserved;
-            assert!(unwanted == 0 || may_stay, "{name}: {in_service:?} for {wanted:?}");
+            let unwanted = in_service
+                .iter()
+                .filter(|version| !wanted.contains_key(version))
+                .count();
+            let may_stay =
+                in_service.len() == 1 && !wanted.is_empty() && self.is_available_preserved;
+            assert!(
+                unwanted == 0 || may_stay,
+                "{name}: {in_service:?} for {wanted:?}"
+            );
         }
     }
 }

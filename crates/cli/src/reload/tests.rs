@@ -1,0 +1,167 @@
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use salver_backend::Registry;
+use salver_backend_rten::Rten;
+use salver_repository::{FileSystemSource, ModelLoaderFactory, SourceConfig};
+use salver_servable::{AvailabilityPreserving, ManagerConfig, Source, SourceTask};
+use salver_telemetry::Metrics;
+use salver_testkit::models::half_plus_two;
+use tempfile::TempDir;
+
+use super::*;
+
+struct Fixture {
+    dir: TempDir,
+    manager: Manager<LoadedModel>,
+    list: ModelList,
+    _source: SourceTask,
+}
+
+impl Fixture {
+    /// Serves `a` out of a folder that holds `a` and `b`, which are whole, and `broken`.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [
+            ("a", half_plus_two()),
+            ("b", half_plus_two()),
+            ("broken", b"no model".to_vec()),
+        ] {
+            let version_dir = dir.path().join(name).join("1");
+            std::fs::create_dir_all(&version_dir).unwrap();
+            std::fs::write(version_dir.join("model.onnx"), bytes).unwrap();
+        }
+        let config = ManagerConfig {
+            num_load_threads: NonZeroUsize::MIN,
+            max_num_load_retries: 0,
+            load_retry_interval: Duration::ZERO,
+            memory_limit_bytes: None,
+            policy: Box::new(AvailabilityPreserving),
+        };
+        let (manager, aspired) = Manager::start(config, Box::new(|_| {}));
+        let roots = vec![root(model("a", dir.path()))];
+        let source = SourceConfig {
+            roots,
+            poll_interval: Some(Duration::from_millis(20)),
+            on_labels: None,
+        };
+        let factory = ModelLoaderFactory {
+            registry: Registry::new(vec![Arc::new(Rten)]),
+            metrics: Metrics::new("test"),
+            defaults: ModelSettings::default(),
+        };
+        let source = FileSystemSource::new(source, factory);
+        let list = ModelList::new(source.roots_handle(), manager.clone(), vec!["a".into()]);
+        let source = source.watch(aspired);
+        manager.wait_first_load(&["a".into()], None);
+        Self {
+            dir,
+            manager,
+            list,
+            _source: source,
+        }
+    }
+
+    fn model(&self, name: &str) -> ReloadModel {
+        model(name, self.dir.path())
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        let stragglers = self
+            .manager
+            .shutdown(Instant::now() + Duration::from_secs(10));
+        assert!(stragglers.is_empty(), "{stragglers:?}");
+    }
+}
+
+fn model(name: &str, dir: &Path) -> ReloadModel {
+    ReloadModel {
+        name: name.to_owned(),
+        base_path: dir.join(name),
+        versions: ReloadVersions::Default,
+        labels: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn new_models_can_be_asked_when_the_list_is_taken() {
+    let fixture = Fixture::new();
+    fixture
+        .list
+        .reload(vec![fixture.model("a"), fixture.model("b")])
+        .unwrap();
+    assert!(fixture.list.is_available("a", Some(1)) && fixture.list.is_available("b", Some(1)));
+}
+
+#[test]
+fn a_label_may_point_to_what_is_served() {
+    let fixture = Fixture::new();
+    let labels = BTreeMap::from([("stable".to_owned(), 1)]);
+    fixture
+        .list
+        .reload(vec![ReloadModel {
+            labels,
+            ..fixture.model("a")
+        }])
+        .unwrap();
+    let version = salver_servable::VersionChoice::Label("stable".to_owned());
+    let request = salver_servable::ServableRequest { name: "a", version };
+    assert_eq!(fixture.manager.handle(&request).unwrap().id.version, 1);
+}
+
+#[test]
+fn wrong_lists_are_refused_and_the_old_one_stays() {
+    let fixture = Fixture::new();
+    let relative = ReloadModel {
+        base_path: "b".into(),
+        ..fixture.model("b")
+    };
+    let labels = BTreeMap::from([("stable".to_owned(), 2)]);
+    let unlabelled = ReloadModel {
+        labels,
+        ..fixture.model("a")
+    };
+    let rows = [
+        (
+            vec![fixture.model("b"), fixture.model("b")],
+            ReloadError::Duplicate("b".to_owned()),
+        ),
+        (
+            vec![relative],
+            ReloadError::RelativePath {
+                name: "b".to_owned(),
+                base_path: "b".to_owned(),
+            },
+        ),
+        (
+            vec![unlabelled],
+            ReloadError::LabelUnavailable {
+                name: "a".to_owned(),
+                version: 2,
+            },
+        ),
+    ];
+    for (models, expected) in rows {
+        assert_eq!(fixture.list.reload(models), Err(expected));
+        assert!(fixture.list.is_available("a", Some(1)));
+    }
+}
+
+#[test]
+fn models_that_do_not_load_are_named_with_the_reason() {
+    let fixture = Fixture::new();
+    let error = fixture
+        .list
+        .reload(vec![fixture.model("a"), fixture.model("broken")])
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "1 servable(s) did not become available: {{name: broken version: 1} due to error: "
+        ),
+        "{text}"
+    );
+    assert!(fixture.list.is_available("a", Some(1)));
+}
