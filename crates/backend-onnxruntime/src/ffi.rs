@@ -13,13 +13,11 @@
 )]
 
 mod library;
-mod memory;
 mod session;
 mod strings;
 mod value;
 
 pub(crate) use library::Library;
-pub use memory::return_free_memory;
 pub(crate) use session::{Session, SessionOptions};
 pub(crate) use value::Value;
 

@@ -23,7 +23,6 @@ use std::sync::OnceLock;
 
 use salver_backend::{Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles};
 
-pub use ffi::return_free_memory;
 pub use install::{InstallError, VERSION as INSTALLED_VERSION, install};
 
 use library::Opened;

@@ -3,7 +3,10 @@
 //! Only the form is here. Flags that the environment can give too are kept as they were typed; [`crate::config`]
 //! finds out what they mean, so that every mistake is reported at once.
 
-#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name shapes in brackets, which are no links")]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name shapes in brackets, which are no links"
+)]
 
 mod serve;
 

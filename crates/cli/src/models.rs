@@ -26,7 +26,7 @@ pub(crate) struct Models {
     pub(crate) manager: Manager<LoadedModel>,
     pub(crate) metrics: Metrics,
     /// Takes new lists of models; `None` if a folder says what there is.
-    pub(crate) reload: Option<Arc<dyn Reload>>,
+    pub(crate) reload: Arc<dyn Reload>,
     source: SourceTask,
     names: Vec<Arc<str>>,
     watch: Arc<Watch>,
@@ -67,19 +67,12 @@ impl Models {
             },
         };
         let source = FileSystemSource::new(source, factory);
-        let reload: Option<Arc<dyn Reload>> = match config.models {
-            ModelsAt::Dir(_) => None,
-            ModelsAt::BasePath { .. } => Some(Arc::new(ModelList::new(
-                source.roots_handle(),
-                manager.clone(),
-                plan.names.clone(),
-            ))),
-        };
+        let reload = ModelList::new(source.roots_handle(), manager.clone(), plan.names.clone());
         let source = source.watch(aspired);
         Ok(Self {
             manager,
             metrics,
-            reload,
+            reload: Arc::new(reload),
             source,
             names: plan.names,
             watch,

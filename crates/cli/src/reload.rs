@@ -1,4 +1,4 @@
-//! New lists of models, for servers that were started with a list of one.
+//! New lists of models, in place of what the server was started with: a folder of models or one model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

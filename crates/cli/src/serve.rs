@@ -108,7 +108,7 @@ async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
     let services = Services {
         manager: models.manager.clone(),
         metrics: models.metrics.clone(),
-        reload: models.reload.clone(),
+        reload: Some(models.reload.clone()),
     };
     let server =
         Server::bind(config.server, services).map_err(|error| Failure::new(Exit::Config, error))?;

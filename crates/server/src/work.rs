@@ -59,12 +59,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Runs a step until the deadline.
+/// Runs a step until the deadline; not at all if it has passed, even if the step would be done at once.
 pub(crate) async fn until<T>(
     deadline: Option<Instant>,
     step: impl Future<Output = Result<T, ServeError>>,
 ) -> Result<T, ServeError> {
     match deadline {
+        Some(deadline) if deadline <= Instant::now() => Err(ServeError::Deadline),
         Some(deadline) => tokio::time::timeout_at(deadline, step)
             .await
             .unwrap_or(Err(ServeError::Deadline)),

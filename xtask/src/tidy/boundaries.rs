@@ -2,7 +2,8 @@
 
 use super::{Finding, Source, Tree};
 
-/// The only files with `unsafe`: what an engine adapter and the allocator's settings call of C, and memory that Rust cannot describe.
+/// The only files with `unsafe`: what an engine adapter and the allocator's settings call of C, and memory that Rust
+/// cannot describe.
 pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     let is_allowed = |path: &str| {
         let ffi = path
@@ -16,8 +17,7 @@ pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
                     | "crates/tensor/src/buffer.rs"
             )
     };
-    let message =
-        "`unsafe` belongs to backend-*/src/ffi*, memory/src/ffi.rs, tensor/src/mmap.rs and tensor/src/buffer.rs";
+    let message = "`unsafe` belongs to backend-*/src/ffi*, memory/src/ffi.rs, tensor/src/mmap.rs and tensor/src/buffer.rs";
     let sources = tree.sources().filter(|source| !is_allowed(&source.path));
     sources
         .flat_map(|source| each("unsafe", source, &["unsafe"], true, message))

@@ -8,6 +8,7 @@ use super::{Finding, Tree};
 const UNSAFE_CRATES: &[&str] = &[
     "crates/backend-onnxruntime",
     "crates/backend-tensorflow",
+    "crates/memory",
     "crates/tensor",
 ];
 

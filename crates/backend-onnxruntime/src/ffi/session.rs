@@ -147,8 +147,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // SAFETY: made by this library and released once; runs and results hold the session, so none is left.
-        unsafe { (self.library.api().ReleaseSession)(self.session.as_ptr()) };
-        super::return_free_memory();
+        unsafe { (self.library.api().ReleaseSession)(self.session.as_ptr()) }
     }
 }
 
