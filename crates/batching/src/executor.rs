@@ -1,5 +1,6 @@
 //! Where a batch goes: instance threads of a local engine, or remote servers.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Batch {
     pub requested: Vec<usize>,
     /// When the answer is of no use any more.
     pub deadline: Option<Instant>,
+    /// What is to be kept for as long as the inputs are in memory: the caller's reservation of it.
+    pub hold: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What came of a run.
@@ -46,6 +49,6 @@ pub trait Executor: Send + Sync {
     /// doing; [`ExecuteError::Backend`] with what the engine said; [`ExecuteError::Stopped`] during shutdown.
     ///
     /// # Cancel safety
-    /// Dropping the future takes the batch out of the queue; a run that has begun goes on and its result is dropped.
+    /// Dropping the future keeps the batch from being run; its inputs are freed when its turn comes. A run that has begun goes on and its result is dropped.
     fn execute(&self, batch: Batch) -> BoxFuture<'_, Result<Executed, ExecuteError>>;
 }

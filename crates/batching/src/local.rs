@@ -14,9 +14,9 @@ use tokio::time::{self, Instant};
 use crate::worker::{self, Item, Worker};
 use crate::{Batch, BoxFuture, ExecuteError, Executed, Executor};
 
-/// The stack of an instance thread, in bytes: what engines expect of a thread that calls them, whatever
-/// `RUST_MIN_STACK` says. Only the pages that are touched take memory.
-const STACK_BYTES: usize = 2 * 1024 * 1024;
+/// The stack of an instance thread, in bytes: engines walk a graph recursively, so a long one needs a deep stack. Only
+/// the pages that are touched take memory.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a model is executed.
 #[derive(Clone, Debug)]

@@ -71,8 +71,8 @@ fn check_version(
         let message = format!("has none of {}", layout::main_file_names());
         return Some(Problem::new(path, message));
     };
-    if let Err(error) = whole::check_structure(&files) {
-        return Some(Problem::new(path, error.message).with_remedy("copy it again"));
+    if let Err(flaw) = whole::check_structure(&files) {
+        return Some(Problem::new(path, flaw.message()).with_remedy("copy it again"));
     }
     let refusal = registry.choose(&files, engine).err()?;
     Some(Problem::new(path, refusal.to_string()))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Problem;
-use crate::layout::{self, Entry};
+use crate::layout::{self, Entry, EntryKind};
 use crate::settings::{self, ModelSettings};
 
 /// The configuration of a model in a Triton repository.
@@ -55,7 +55,7 @@ pub struct Discovery {
 /// A model whose settings have mistakes is left out of the entries; a folder of models may be empty.
 #[must_use]
 pub fn discover(root: &Path) -> Discovery {
-    let found = match find(root) {
+    let found = match find(root, None) {
         Ok(found) => found,
         Err(error) => {
             let problem = Problem::new(root, format!("cannot be read: {error}"));
@@ -104,29 +104,87 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<Problem>,
     /// Files that others configure their servers by, and that mean nothing here yet.
     pub(crate) ignored: Vec<PathBuf>,
+    /// What kind of folder it is; `None` if that is still open, for there is nothing in it.
+    pub(crate) kind: Option<FolderKind>,
+}
+
+/// Whether a folder is a model or holds models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FolderKind {
+    /// It is one model.
+    Model,
+    /// Its entries are models.
+    Models,
 }
 
 /// Finds the models of a folder.
 ///
+/// With `known_kind`, the folder stays of that kind, and what speaks against it is a problem: no stray entry makes one
+/// model of a folder of models that are being served.
+///
 /// # Errors
 /// If the folder cannot be read, which says nothing about what is in it.
-pub(crate) fn find(root: &Path) -> io::Result<Found> {
+pub(crate) fn find(root: &Path, known_kind: Option<FolderKind>) -> io::Result<Found> {
     if !std::fs::metadata(root)?.is_dir() {
         return Ok(find_file(root));
     }
     let entries = layout::list(root)?;
+    let mark = mark_of_model(root, &entries);
+    let kind = match (known_kind, &mark) {
+        (Some(FolderKind::Models), Some(_)) if !holds_named_models(&entries) => FolderKind::Model,
+        (Some(kind), _) => kind,
+        (None, Some(_)) => FolderKind::Model,
+        (None, None) => FolderKind::Models,
+    };
+    let mut found = match kind {
+        FolderKind::Model => find_one(root, &entries)?,
+        FolderKind::Models => find_many(&entries),
+    };
+    let objection = match (kind, mark) {
+        (FolderKind::Models, Some(mark)) => Some((
+            format!("`{mark}` makes it look like one model; it stays a folder of models"),
+            format!("move `{mark}` elsewhere, or start the server anew"),
+        )),
+        (FolderKind::Model, None) if holds_named_models(&entries) => Some((
+            "looks like a folder of models; it stays one model".to_owned(),
+            "put version folders into it, or start the server anew".to_owned(),
+        )),
+        _ => None,
+    };
+    let objection =
+        objection.map(|(message, remedy)| Problem::new(root, message).with_remedy(remedy));
+    found.problems.extend(objection);
+    let is_known = known_kind.is_some() || found.models.iter().any(|model| model.settings.is_ok());
+    found.kind = is_known.then_some(kind);
+    Ok(found)
+}
+
+/// Tells whether there are models in a folder of models, other than folders that may as well be versions of one.
+fn holds_named_models(entries: &[Entry]) -> bool {
+    let found = find_many(entries);
+    let mut names = found.models.iter().map(|model| &model.name);
+    names.any(|name| layout::parse_version(name).is_none())
+}
+
+/// Returns the name of an entry by which a folder is one model.
+fn mark_of_model(root: &Path, entries: &[Entry]) -> Option<String> {
+    let version = entries
+        .iter()
+        .find(|entry| entry.is_dir() && entry.version().is_some())
+        .map(|entry| entry.name.clone());
     let num_flat = entries
         .iter()
-        .filter(|entry| !entry.is_dir && layout::flat_model(&entry.name).is_some())
+        .filter(|entry| !entry.is_dir() && layout::flat_model(&entry.name).is_some())
         .count();
-    let has_versions = entries
-        .iter()
-        .any(|entry| entry.is_dir && layout::parse_version(&entry.name).is_some());
-    let is_version = layout::main_file(root).is_some() && num_flat <= 1;
-    if has_versions || is_version || root.join(settings::FILE_NAME).is_file() {
-        return find_one(root, &entries);
-    }
-    find_many(entries)
+    let main = || {
+        layout::main_file(root)
+            .filter(|_| num_flat <= 1)
+            .map(|files| files.file_name().to_owned())
+    };
+    let has_settings = || root.join(settings::FILE_NAME).is_file();
+    version
+        .or_else(main)
+        .or_else(|| has_settings().then(|| settings::FILE_NAME.to_owned()))
 }
 
 fn find_file(file: &Path) -> Found {
@@ -149,8 +207,19 @@ fn find_file(file: &Path) -> Found {
 /// The folder is one model, named as the folder is.
 fn find_one(root: &Path, entries: &[Entry]) -> io::Result<Found> {
     let mut found = Found::default();
-    let whole_path = root.canonicalize()?;
-    let name = whole_path.file_name().unwrap_or_default().to_string_lossy();
+    let whole_path;
+    let name = match root.file_name() {
+        // A link has the name that it was given, whatever it points to today.
+        Some(name) => name,
+        None => {
+            whole_path = root.canonicalize()?;
+            whole_path.file_name().unwrap_or_default()
+        }
+    };
+    let name = name.to_string_lossy();
+    found
+        .problems
+        .extend(entries.iter().filter_map(Entry::problem));
     found.problems.extend(nested_models(entries));
     found.problems.extend(same_versions(entries));
     found.add(
@@ -162,35 +231,42 @@ fn find_one(root: &Path, entries: &[Entry]) -> io::Result<Found> {
 }
 
 /// Each folder and each model file of the folder is a model.
-fn find_many(entries: Vec<Entry>) -> io::Result<Found> {
+fn find_many(entries: &[Entry]) -> Found {
     let mut found = Found::default();
     for entry in entries {
-        if entry.is_dir {
-            match find_in_dir(&entry) {
+        let flat = layout::flat_model(&entry.name);
+        let dir = || ModelBase::VersionDirs(entry.path.clone());
+        let file = || ModelBase::Flat(entry.path.clone());
+        // What cannot be read is kept as a model that is there, so that what is loaded of it stays.
+        match (&entry.kind, flat) {
+            (EntryKind::Dir, _) => match find_in_dir(entry) {
                 Ok(Some((settings, problems))) => {
                     found.problems.extend(problems);
-                    found.add(&entry.name, ModelBase::VersionDirs(entry.path), settings);
+                    found.add(&entry.name, dir(), settings);
                 }
                 Ok(None) => {}
-                // Kept as a model that is there, so that what is loaded of it stays.
                 Err(error) => {
                     let problem = Problem::new(&entry.path, format!("cannot be read: {error}"));
-                    found.add(
-                        &entry.name,
-                        ModelBase::VersionDirs(entry.path),
-                        Err(vec![problem]),
-                    );
+                    found.add(&entry.name, dir(), Err(vec![problem]));
                 }
+            },
+            (EntryKind::File, Some((name, _))) => {
+                found.add(name, file(), Ok(ModelSettings::default()));
             }
-        } else if let Some((name, _)) = layout::flat_model(&entry.name) {
-            found.add(
-                name,
-                ModelBase::Flat(entry.path.clone()),
-                Ok(ModelSettings::default()),
-            );
+            (EntryKind::File, None) => {}
+            (EntryKind::Unreadable(_), Some((name, _))) => {
+                found.add(name, file(), Err(entry.problem().into_iter().collect()));
+            }
+            (EntryKind::Unreadable(_), None) => {
+                found.add(
+                    &entry.name,
+                    dir(),
+                    Err(entry.problem().into_iter().collect()),
+                );
+            }
         }
     }
-    Ok(found)
+    found
 }
 
 /// The settings of a model folder, and what is wrong with the folder.
@@ -199,14 +275,14 @@ type InDir = (Result<ModelSettings, Vec<Problem>>, Vec<Problem>);
 /// Looks into a folder of a folder of models; `None` if it is no model and does not look like one.
 fn find_in_dir(dir: &Entry) -> io::Result<Option<InDir>> {
     let entries = layout::list(&dir.path)?;
-    let has_versions = entries
-        .iter()
-        .any(|entry| entry.is_dir && layout::parse_version(&entry.name).is_some());
+    let has_versions = entries.iter().any(|entry| entry.version().is_some());
     let has_settings = entries
         .iter()
         .any(|entry| entry.name == settings::FILE_NAME);
     if has_versions || has_settings || layout::main_file(&dir.path).is_some() {
-        return Ok(Some((settings::read(&dir.path), same_versions(&entries))));
+        let mut problems = same_versions(&entries);
+        problems.extend(entries.iter().filter_map(Entry::problem));
+        return Ok(Some((settings::read(&dir.path), problems)));
     }
     let problems: Vec<Problem> = near_misses(&entries).collect();
     if problems.is_empty() {
@@ -218,7 +294,7 @@ fn find_in_dir(dir: &Entry) -> io::Result<Option<InDir>> {
 /// Points at what was surely meant to be a model, but is not where models are looked for.
 fn near_misses(entries: &[Entry]) -> impl Iterator<Item = Problem> {
     entries.iter().filter_map(|entry| {
-        if entry.is_dir {
+        if entry.is_dir() {
             let files = layout::main_file(&entry.path)?;
             let message = format!(
                 "holds {} but its name is not a version number",
@@ -244,7 +320,7 @@ fn near_misses(entries: &[Entry]) -> impl Iterator<Item = Problem> {
 fn nested_models(entries: &[Entry]) -> Vec<Problem> {
     entries
         .iter()
-        .filter(|entry| entry.is_dir && layout::parse_version(&entry.name).is_none())
+        .filter(|entry| entry.is_dir() && entry.version().is_none())
         .filter(|entry| {
             layout::main_file(&entry.path).is_some()
                 || entry.path.join(settings::FILE_NAME).is_file()
@@ -260,8 +336,8 @@ fn nested_models(entries: &[Entry]) -> Vec<Problem> {
 fn same_versions(entries: &[Entry]) -> Vec<Problem> {
     let mut by_version = std::collections::BTreeMap::<i64, &Entry>::new();
     let mut problems = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.is_dir) {
-        let Some(version) = layout::parse_version(&entry.name) else {
+    for entry in entries {
+        let Some(version) = entry.version() else {
             continue;
         };
         if let Some(other) = by_version.insert(version, entry) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! NAME/VERSION/{model.onnx | saved_model.pb | model.tflite | model.py}     versions in folders
-//! NAME/{model.onnx | saved_model.pb | …}                                  a folder that is version 1 itself
+//! NAME/{model.onnx | saved_model.pb | …}                                  a folder that is version 1 itself, if it has no folder `1`
 //! NAME.onnx  NAME.tflite                                                  a file that is version 1
 //! ```
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use salver_backend::{ModelFiles, ModelFormat};
 
-use crate::ModelBase;
+use crate::{ModelBase, Problem};
 
 /// Main files by their names, the one that is faster to run first.
 const MAIN_FILES: [(&str, ModelFormat); 4] = [
@@ -22,7 +22,7 @@ const MAIN_FILES: [(&str, ModelFormat); 4] = [
     ("model.py", ModelFormat::Python),
 ];
 
-/// The version of a model whose layout names none.
+/// The version of a main file whose place names none.
 const ONLY_VERSION: i64 = 1;
 
 /// A version on disk, whole or not.
@@ -37,6 +37,8 @@ pub(crate) struct FoundVersion {
 pub(crate) enum Place {
     /// Everything below a folder.
     Dir(PathBuf),
+    /// Everything below a model's folder but the folders of its other versions.
+    ModelDir(PathBuf),
     /// A file, and those beside it whose names begin with its own: external weights.
     File(PathBuf, ModelFormat),
 }
@@ -44,14 +46,14 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Dir(path) | Self::File(path, _) => path,
+            Self::Dir(path) | Self::ModelDir(path) | Self::File(path, _) => path,
         }
     }
 
     /// Returns the files of the version, or `None` if it has no main file.
     pub(crate) fn files(&self) -> Option<ModelFiles> {
         match self {
-            Self::Dir(dir) => main_file(dir),
+            Self::Dir(dir) | Self::ModelDir(dir) => main_file(dir),
             Self::File(main, format) => {
                 let dir = main.parent().unwrap_or(Path::new(".")).to_path_buf();
                 Some(ModelFiles {
@@ -68,7 +70,39 @@ impl Place {
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) name: String,
-    pub(crate) is_dir: bool,
+    pub(crate) kind: EntryKind,
+}
+
+/// What an entry of a folder is.
+pub(crate) enum EntryKind {
+    Dir,
+    File,
+    /// A link in a circle, or without permission: this says nothing about the other entries.
+    Unreadable(io::Error),
+}
+
+impl Entry {
+    pub(crate) fn is_dir(&self) -> bool {
+        matches!(self.kind, EntryKind::Dir)
+    }
+
+    /// Returns the version that the entry holds; it does as well while it cannot be read.
+    pub(crate) fn version(&self) -> Option<i64> {
+        match self.kind {
+            EntryKind::File => None,
+            EntryKind::Dir | EntryKind::Unreadable(_) => parse_version(&self.name),
+        }
+    }
+
+    /// Returns what keeps the entry from being read.
+    pub(crate) fn problem(&self) -> Option<Problem> {
+        match &self.kind {
+            EntryKind::Dir | EntryKind::File => None,
+            EntryKind::Unreadable(error) => {
+                Some(Problem::new(&self.path, format!("cannot be read: {error}")))
+            }
+        }
+    }
 }
 
 /// Lists a folder in the order of names. What vanishes meanwhile is left out, and so are names that are not UTF-8.
@@ -82,15 +116,13 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
         if name.starts_with('.') {
             continue;
         }
-        match std::fs::metadata(&path) {
-            Ok(metadata) => entries.push(Entry {
-                is_dir: metadata.is_dir(),
-                path,
-                name,
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        let kind = match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => EntryKind::Dir,
+            Ok(_) => EntryKind::File,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => EntryKind::Unreadable(error),
+        };
+        entries.push(Entry { path, name, kind });
     }
     entries.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(entries)
@@ -148,11 +180,9 @@ pub(crate) fn versions(base: &ModelBase) -> io::Result<Vec<FoundVersion>> {
         ModelBase::VersionDirs(dir) => {
             let mut found: Vec<FoundVersion> = list(dir)?
                 .into_iter()
-                .filter(|entry| entry.is_dir)
                 .filter_map(|entry| {
-                    let version = parse_version(&entry.name)?;
                     Some(FoundVersion {
-                        version,
+                        version: entry.version()?,
                         place: Place::Dir(entry.path),
                     })
                 })
@@ -160,11 +190,14 @@ pub(crate) fn versions(base: &ModelBase) -> io::Result<Vec<FoundVersion>> {
             found.reverse();
             found.sort_by_key(|found| found.version);
             found.dedup_by_key(|found| found.version);
-            if found.is_empty() && main_file(dir).is_some() {
-                found.push(FoundVersion {
+            // It stays when version 2 comes, which may take long to be copied.
+            let position = found.binary_search_by_key(&ONLY_VERSION, |found| found.version);
+            if let (Err(position), Some(_)) = (position, main_file(dir)) {
+                let only = FoundVersion {
                     version: ONLY_VERSION,
-                    place: Place::Dir(dir.clone()),
-                });
+                    place: Place::ModelDir(dir.clone()),
+                };
+                found.insert(position, only);
             }
             Ok(found)
         }

@@ -103,7 +103,8 @@ impl ModelLoader {
         let (signatures, executor) = executor;
         check_cancelled(cancel)?;
         self.check_unchanged()?;
-        warmup::run(&self.id, &signatures, &executor);
+        warmup::run(&self.id, &signatures, &executor)
+            .map_err(|error| failed(format!("its warm-up run failed: {error}")))?;
         check_cancelled(cancel)?;
         let memory_bytes = self.estimate().memory_bytes;
         let metrics = VersionMetrics::new(&self.metrics, &self.id, &signatures, memory_bytes);

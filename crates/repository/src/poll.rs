@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use salver_backend::ModelFiles;
 use salver_servable::LoadError;
 
-use crate::discover::{self, Found, FoundModel};
+use crate::discover::{self, FolderKind, Found, FoundModel};
 use crate::{ModelBase, ModelSettings, Problem, Root, layout};
 
 mod version;
@@ -83,6 +83,8 @@ pub(crate) struct Poller {
     known_ignored: BTreeSet<PathBuf>,
     /// Roots that were read at least once.
     looked_at: Vec<Root>,
+    /// What kinds of folders the roots were when something was first found in them. They stay that.
+    kinds: BTreeMap<PathBuf, FolderKind>,
 }
 
 /// What is remembered of a model.
@@ -119,12 +121,15 @@ impl Poller {
             known_problems: BTreeSet::new(),
             known_ignored: BTreeSet::new(),
             looked_at: Vec::new(),
+            kinds: BTreeMap::new(),
         }
     }
 
     /// Looks elsewhere from now on.
     pub(crate) fn set_roots(&mut self, roots: Vec<Root>) {
         self.looked_at.retain(|root| roots.contains(root));
+        self.kinds
+            .retain(|path, _| roots.iter().any(|root| root.path() == path));
         self.roots = roots;
     }
 
@@ -148,8 +153,11 @@ impl Poller {
         };
         let mut seen = BTreeSet::new();
         for root in self.roots.clone() {
-            match find(&root) {
+            match find(&root, self.kinds.get(root.path()).copied()) {
                 Ok(found) => {
+                    if let Some(kind) = found.kind {
+                        self.kinds.insert(root.path().to_path_buf(), kind);
+                    }
                     look.is_first = !self.looked_at.contains(&root);
                     self.look_at_root(&root, found, &mut seen, &mut look);
                     if look.is_first {
@@ -362,9 +370,9 @@ impl Model {
     }
 }
 
-fn find(root: &Root) -> std::io::Result<Found> {
+fn find(root: &Root, known_kind: Option<FolderKind>) -> std::io::Result<Found> {
     match root {
-        Root::Discover(path) => discover::find(path),
+        Root::Discover(path) => discover::find(path, known_kind),
         Root::Model(entry) => Ok(Found {
             models: vec![FoundModel {
                 name: Arc::clone(&entry.name),

@@ -18,11 +18,16 @@ use crate::loader::{ModelLoader, ModelLoaderFactory};
 use crate::poll::{Change, Now, Poller};
 use crate::{ModelEntry, Problem};
 
-/// How long files rest to count as finished when folders are not polled but looked at once.
-const DEFAULT_REST: Duration = Duration::from_secs(1);
+/// How long files rest to count as finished; less if folders are looked at more often than that.
+///
+/// Not the polling interval: that may be an hour, and what was just written would not be offered for as long.
+const MAX_REST: Duration = Duration::from_secs(1);
 
-/// The part of the polling interval that must lie between two looks, however many notifications come in: a copy of many
-/// files sends thousands.
+/// The longest polling interval; a point in time that is much farther away cannot be expressed.
+const MAX_INTERVAL: Duration = Duration::from_hours(365 * 24);
+
+/// The part of the time between two looks that must pass, however many notifications come in: a copy of many files sends
+/// thousands.
 const EARLY_LOOK_PART: u32 = 5;
 
 /// Told the labels of a model whenever they change.
@@ -169,8 +174,11 @@ impl Watch {
             control,
             wake,
         } = source;
-        config.poll_interval = config.poll_interval.filter(|interval| !interval.is_zero());
-        let rest = config.poll_interval.unwrap_or(DEFAULT_REST);
+        config.poll_interval = config
+            .poll_interval
+            .filter(|interval| !interval.is_zero())
+            .map(|interval| interval.min(MAX_INTERVAL));
+        let rest = rest(config.poll_interval);
         let poller = Poller::new(config.roots.clone(), rest, factory.defaults.clone());
         let watcher = config
             .poll_interval
@@ -242,13 +250,10 @@ impl Watch {
     /// Waits for the time of the next look; `false` if there is to be none.
     fn wait(&mut self) -> bool {
         let looked_at = Instant::now();
-        let interval = match self.config.poll_interval {
-            Some(interval) => Some(interval),
-            None => self.poller.is_unsettled().then_some(DEFAULT_REST),
-        };
+        let pause = pause(self.config.poll_interval, self.poller.is_unsettled());
         // A woken thread looks no sooner than this; without an interval only new roots wake it.
-        let earliest = looked_at + interval.unwrap_or_default() / EARLY_LOOK_PART;
-        let mut wake_at = interval.map(|interval| looked_at + interval);
+        let earliest = looked_at + pause.unwrap_or_default().min(MAX_REST) / EARLY_LOOK_PART;
+        let mut wake_at = pause.map(|pause| looked_at + pause);
         loop {
             let mut control = self
                 .control
@@ -289,6 +294,20 @@ impl Watch {
             self.watcher = watch_files(&roots, &self.control);
         }
         self.poller.set_roots(roots);
+    }
+}
+
+/// Returns how long files rest to count as finished.
+fn rest(poll_interval: Option<Duration>) -> Duration {
+    poll_interval.map_or(MAX_REST, |interval| interval.min(MAX_REST))
+}
+
+/// Returns the time until the next look, if there is to be one: files that rest are looked at as soon as they may have
+/// rested long enough.
+fn pause(poll_interval: Option<Duration>, is_unsettled: bool) -> Option<Duration> {
+    match is_unsettled {
+        true => Some(rest(poll_interval)),
+        false => poll_interval,
     }
 }
 
@@ -333,3 +352,6 @@ fn warn(problem: &Problem) {
     } = problem;
     tracing::warn!(file = %file.display(), line, remedy, "{message}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,15 @@
 //! The first run of a model happens before its first request.
 //!
 //! Engines allocate, compile and page in during their first run. The inputs are made up: zeros of the declared shape,
-//! every dynamic extent 1. A model may have every reason to refuse them, so a failure is a remark, not an error.
+//! every dynamic extent 1. A model may have every reason to refuse them, which is worth a remark only; but a model on
+//! which the engine itself fails is not put into service.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use salver_backend::{Signature, Signatures};
-use salver_batching::{Batch, LocalExecutor};
+use salver_backend::{BackendError, Signature, Signatures};
+use salver_batching::{Batch, ExecuteError, LocalExecutor};
 use salver_servable::ServableId;
 use salver_tensor::{AlignedVec, Dim, Shape, Tensor, TensorSpec};
 
@@ -19,7 +20,14 @@ const MAX_INPUT_BYTES: usize = 128 * 1024 * 1024;
 ///
 /// # Blocking
 /// Until the model answers.
-pub(crate) fn run(id: &ServableId, signatures: &Signatures, executor: &LocalExecutor) {
+///
+/// # Errors
+/// What the engine says if it fails for another reason than the inputs.
+pub(crate) fn run(
+    id: &ServableId,
+    signatures: &Signatures,
+    executor: &LocalExecutor,
+) -> Result<(), ExecuteError> {
     for signature in signatures.iter() {
         match run_signature(signature, executor) {
             Ok(Some(elapsed)) => tracing::debug!(
@@ -28,20 +36,22 @@ pub(crate) fn run(id: &ServableId, signatures: &Signatures, executor: &LocalExec
             Ok(None) => tracing::debug!(
                 %id, signature = %signature.name, "not warmed up: no inputs of a usual size can be made up"
             ),
-            Err(reason) => tracing::warn!(
+            Err(ExecuteError::Backend(BackendError::InvalidInput { message })) => tracing::warn!(
                 %id,
                 signature = %signature.name,
-                reason,
+                reason = message,
                 "the warm-up run failed; its inputs were made up (zeros, every dynamic extent 1), real ones may do"
             ),
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 fn run_signature(
     signature: &Arc<Signature>,
     executor: &LocalExecutor,
-) -> Result<Option<Duration>, String> {
+) -> Result<Option<Duration>, ExecuteError> {
     let Some(inputs) = made_up_inputs(&signature.inputs) else {
         return Ok(None);
     };
@@ -51,11 +61,9 @@ fn run_signature(
         inputs,
         requested,
         deadline: None,
+        hold: None,
     };
-    let executed = executor
-        .execute_blocking(batch)
-        .map_err(|error| error.to_string())?;
-    Ok(Some(executed.run))
+    Ok(Some(executor.execute_blocking(batch)?.run))
 }
 
 /// Makes up one tensor for each input, or `None` if a rank is unknown or they would be too large.

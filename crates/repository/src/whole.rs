@@ -13,7 +13,7 @@ use salver_backend::onnx::{self, OnnxError};
 use salver_backend::{ModelFiles, ModelFormat};
 use salver_servable::{LoadError, LoadErrorKind};
 
-use crate::layout::Place;
+use crate::layout::{self, Place};
 
 /// The most files and folders that one version may have: a bound on the work of a poll, far above real models.
 const MAX_ENTRIES: usize = 10_000;
@@ -52,6 +52,7 @@ pub(crate) fn scan(place: &Place) -> io::Result<Scan> {
     place.path().hash(&mut scanner.hasher);
     match place {
         Place::Dir(dir) => scanner.dir(dir, 0)?,
+        Place::ModelDir(dir) => scanner.model_dir(dir)?,
         Place::File(file, _) => {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let dir = file.parent().unwrap_or(Path::new("."));
@@ -79,6 +80,16 @@ impl Scanner {
         }
         for path in sorted(dir)? {
             self.entry(&path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn model_dir(&mut self, dir: &Path) -> io::Result<()> {
+        for path in sorted(dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if layout::parse_version(&name).is_none() {
+                self.entry(&path, 0)?;
+            }
         }
         Ok(())
     }
@@ -127,49 +138,94 @@ fn sorted(dir: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     Ok(paths)
 }
 
+/// Why a version's files cannot be served as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// There is none of the files that a version begins with.
+    NoMainFile,
+    /// Something is missing. It may come without a change of the files that are scanned: weights beside a flat model.
+    Incomplete(String),
+    /// The files are damaged, and stay so until they change.
+    Malformed(String),
+    /// They could not be read just now.
+    Unreadable(String),
+}
+
+impl Flaw {
+    /// Tells whether the same files may be found without it at another time.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoMainFile | Self::Incomplete(_) | Self::Unreadable(_) => true,
+            Self::Malformed(_) => false,
+        }
+    }
+
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::NoMainFile => format!("has none of {}", layout::main_file_names()),
+            Self::Incomplete(message) | Self::Malformed(message) | Self::Unreadable(message) => {
+                message.clone()
+            }
+        }
+    }
+}
+
+impl From<&Flaw> for LoadError {
+    fn from(flaw: &Flaw) -> Self {
+        Self {
+            kind: match flaw {
+                Flaw::NoMainFile => LoadErrorKind::NotFound,
+                Flaw::Incomplete(_) | Flaw::Malformed(_) => LoadErrorKind::Invalid,
+                Flaw::Unreadable(_) => LoadErrorKind::Failed,
+            },
+            message: flaw.message(),
+        }
+    }
+}
+
 /// Tells whether a version's main file is all there, going by what it says of itself.
 ///
 /// # Errors
-/// [`LoadErrorKind::Invalid`] with what is missing.
-pub(crate) fn check_structure(files: &ModelFiles) -> Result<(), LoadError> {
-    let missing = match files.format {
-        ModelFormat::Onnx => missing_of_onnx(files),
-        ModelFormat::SavedModel => missing_of_saved_model(files),
-        ModelFormat::TfLite => missing_of_tflite(files),
+/// What is missing or wrong.
+pub(crate) fn check_structure(files: &ModelFiles) -> Result<(), Flaw> {
+    let flaw = match files.format {
+        ModelFormat::Onnx => Ok(flaw_of_onnx(files)),
+        ModelFormat::SavedModel => missing_of_saved_model(files).map(|it| it.map(Flaw::Incomplete)),
+        ModelFormat::TfLite => flaw_of_tflite(files),
         ModelFormat::Python => Ok(None),
     };
-    let message = match missing {
-        Ok(None) => return Ok(()),
-        Ok(Some(message)) => message,
-        Err(error) => format!("{} cannot be read: {error}", files.file_name()),
-    };
-    Err(LoadError {
-        kind: LoadErrorKind::Invalid,
-        message,
-    })
+    match flaw {
+        Ok(None) => Ok(()),
+        Ok(Some(flaw)) => Err(flaw),
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", files.file_name());
+            Err(Flaw::Unreadable(message))
+        }
+    }
 }
 
-fn missing_of_onnx(files: &ModelFiles) -> io::Result<Option<String>> {
-    Ok(match onnx::read(&files.main) {
-        Ok(_) => None,
+fn flaw_of_onnx(files: &ModelFiles) -> Option<Flaw> {
+    Some(match onnx::read(&files.main) {
+        Ok(_) => return None,
         Err(OnnxError::Incomplete {
             file,
             actual_bytes: 0,
             ..
-        }) if file != files.file_name() => Some(format!("{file}, which holds weights, is missing")),
+        }) if file != files.file_name() => {
+            Flaw::Incomplete(format!("{file}, which holds weights, is missing"))
+        }
         Err(OnnxError::Incomplete {
             file,
             expected_bytes,
             actual_bytes,
-        }) => Some(format!(
+        }) => Flaw::Incomplete(format!(
             "{file} is incomplete: {} of {} bytes are here",
             grouped(actual_bytes),
             grouped(expected_bytes)
         )),
         // Space that was reserved for a copy reads as zeros: that is damage, too.
-        Err(error @ (OnnxError::Malformed { .. } | OnnxError::Unreadable { .. })) => {
-            Some(error.to_string())
-        }
+        Err(error @ OnnxError::Malformed { .. }) => Flaw::Malformed(error.to_string()),
+        Err(error @ OnnxError::Unreadable { .. }) => Flaw::Unreadable(error.to_string()),
     })
 }
 
@@ -228,7 +284,7 @@ fn shard_of(name: &str) -> Option<(u32, u32)> {
 }
 
 /// A flatbuffer does not say how long it is; only its mark can be looked at.
-fn missing_of_tflite(files: &ModelFiles) -> io::Result<Option<String>> {
+fn flaw_of_tflite(files: &ModelFiles) -> io::Result<Option<Flaw>> {
     let mut head = Vec::with_capacity(TFLITE_MARK.0.end);
     let file = std::fs::File::open(&files.main)?;
     io::Read::read_to_end(
@@ -236,7 +292,10 @@ fn missing_of_tflite(files: &ModelFiles) -> io::Result<Option<String>> {
         &mut head,
     )?;
     let is_marked = head.get(TFLITE_MARK.0) == Some(TFLITE_MARK.1);
-    Ok((!is_marked).then(|| format!("{} is not a TensorFlow Lite file", files.file_name())))
+    Ok((!is_marked).then(|| {
+        let message = format!("{} is not a TensorFlow Lite file", files.file_name());
+        Flaw::Malformed(message)
+    }))
 }
 
 #[cfg(test)]

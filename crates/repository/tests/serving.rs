@@ -123,6 +123,7 @@ impl Server {
             inputs,
             requested: vec![0],
             deadline: None,
+            hold: None,
         };
         let executed: Result<_, ExecuteError> = block_on(handle.executor().execute(batch));
         assert_eq!(
@@ -278,5 +279,12 @@ fn without_polling_what_is_there_is_served_and_new_roots_are_taken() {
     until(|| server.ask("n", VersionChoice::Latest).is_ok());
     until(|| server.manager.status("m").unwrap()[0].state == State::End);
     assert_eq!(server.latest("n"), 1);
+    server.stop();
+}
+
+#[test]
+fn what_has_rested_is_served_at_once_under_the_longest_polling_interval() {
+    let server = Server::start(&["m/1/model.onnx"], Some(Duration::MAX));
+    server.wait("m", 1, State::Available, false);
     server.stop();
 }

@@ -40,6 +40,23 @@ pub fn identity(dtype: DType) -> Vec<u8> {
         .to_bytes()
 }
 
+/// `y = relu(relu(… x …))`, so many operators one after the other: `f32`, of any rank.
+#[must_use]
+pub fn chain(num_operators: usize) -> Vec<u8> {
+    let name = |operator_idx: usize| match operator_idx {
+        0 => "x".to_owned(),
+        last if last == num_operators => "y".to_owned(),
+        inner => format!("t{inner}"),
+    };
+    (0..num_operators)
+        .fold(
+            Graph::new().input_of_any_rank("x", DType::F32),
+            |graph, idx| graph.node("Relu", &[&name(idx)], &[&name(idx + 1)]),
+        )
+        .output_of_any_rank("y", DType::F32)
+        .to_bytes()
+}
+
 /// `c = a + b` of one dtype, one axis each, which need not be of one length.
 #[must_use]
 pub fn add(dtype: DType) -> Vec<u8> {

@@ -75,6 +75,7 @@ fn batch(value: f32, requested: &[usize]) -> Batch {
         inputs: vec![scalar(value)],
         requested: requested.to_vec(),
         deadline: None,
+        hold: None,
     }
 }
 
@@ -184,6 +185,7 @@ async fn a_deadline_that_has_passed_is_not_even_queued() {
     let (executor, shared) = start(1, 4, Box::new(|inputs| Ok(inputs.to_vec())));
     let late = Batch {
         deadline: Some(Instant::now()),
+        hold: None,
         ..batch(1.0, &[0])
     };
     let error = executor.execute(late).await.unwrap_err();
@@ -208,6 +210,7 @@ async fn a_deadline_ends_the_wait_in_the_queue_and_the_batch_never_runs() {
     let deadline = began_at + Duration::from_millis(50);
     let late = Batch {
         deadline: Some(deadline),
+        hold: None,
         ..batch(2.0, &[0])
     };
     let error = executor.execute(late).await.unwrap_err();
@@ -232,6 +235,7 @@ async fn a_deadline_ends_the_wait_for_a_run() {
     let deadline = Instant::now() + Duration::from_millis(50);
     let mut run = executor.execute(Batch {
         deadline: Some(deadline),
+        hold: None,
         ..batch(1.0, &[0])
     });
     // The first poll queues the batch; the clock stands until the engine has begun.

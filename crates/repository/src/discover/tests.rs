@@ -219,3 +219,18 @@ fn mistakes_of_all_models_are_told_at_once_and_the_others_found() {
     let settings = &discover(&tree.path("r")).entries[0].settings;
     assert_eq!(settings.instances.unwrap().get(), 2);
 }
+
+#[test]
+fn a_link_to_a_model_gives_it_its_own_name() {
+    let tree = Tree::with(&["release-42/1/model.onnx"]);
+    std::os::unix::fs::symlink(tree.path("release-42"), tree.path("current")).unwrap();
+    for (root, expected) in [
+        ("current", "current"),
+        ("current/", "current"),
+        ("current/.", "current"),
+        ("release-42/1/..", "release-42"),
+    ] {
+        let entries = discover(&tree.path(root)).entries;
+        assert_eq!(&*entries[0].name, expected, "{root}");
+    }
+}

@@ -71,6 +71,7 @@ fn ask(model: &LoadedModel, x: f32) -> f32 {
         inputs,
         requested: vec![0],
         deadline: None,
+        hold: None,
     };
     let executed = model.executor.execute_blocking(batch).unwrap();
     executed.outputs[0].as_slice::<f32>().unwrap()[0]
@@ -144,12 +145,27 @@ fn the_first_run_happens_before_the_first_request() {
 
 #[test]
 fn a_model_that_refuses_made_up_inputs_is_loaded_all_the_same() {
-    let refusal = BackendError::InvalidInput {
-        message: "zeros are not pictures".to_owned(),
+    let fixture = Fixture::new();
+    fixture.backend.set(FakeBehaviour {
+        run_error: Some(BackendError::InvalidInput {
+            message: "zeros are not pictures".to_owned(),
+        }),
+        ..FakeBehaviour::default()
+    });
+    let model = load(&fixture.loader()).unwrap();
+    fixture.backend.set(FakeBehaviour::default());
+    assert_eq!(ask(&model, 4.0), 4.0);
+}
+
+#[test]
+fn a_model_on_which_the_engine_fails_is_not_put_into_service() {
+    let broken = BackendError::Engine {
+        platform: "fake",
+        message: "an output is not what it was declared as".to_owned(),
     };
     let behaviours = [
         FakeBehaviour {
-            run_error: Some(refusal),
+            run_error: Some(broken),
             ..FakeBehaviour::default()
         },
         FakeBehaviour {
@@ -160,9 +176,9 @@ fn a_model_that_refuses_made_up_inputs_is_loaded_all_the_same() {
     for behaviour in behaviours {
         let fixture = Fixture::new();
         fixture.backend.set(behaviour);
-        let model = load(&fixture.loader()).unwrap();
-        fixture.backend.set(FakeBehaviour::default());
-        assert_eq!(ask(&model, 4.0), 4.0);
+        let error = load(&fixture.loader()).unwrap_err();
+        assert_eq!(error.kind, LoadErrorKind::Failed);
+        assert!(error.message.contains("warm-up"), "{error}");
     }
 }
 

@@ -4,6 +4,8 @@ use super::*;
 use crate::testing::{Tree, long_ago, onnx};
 use crate::{ModelEntry, VersionPolicyConfig};
 
+mod trouble;
+
 const REST: Duration = Duration::from_secs(1);
 
 /// A folder that is looked at by a clock that the test winds.

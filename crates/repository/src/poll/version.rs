@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use salver_backend::ModelFiles;
 use salver_servable::{LoadError, LoadErrorKind};
 
-use crate::layout::{self, Place};
+use crate::layout::Place;
 use crate::poll::{Change, Now, Offer};
-use crate::whole::{self, Scan};
+use crate::whole::{self, Flaw, Scan};
 use crate::{ModelSettings, Problem};
 
 /// How many times the time to rest a version may be unsettled before that is worth a word.
@@ -49,7 +49,7 @@ enum State {
     /// These files are there and are whole, or not.
     Settled {
         scan: Scan,
-        verdict: Result<(), LoadError>,
+        verdict: Result<(), Flaw>,
     },
     /// They cannot be looked at.
     Unreadable { message: String },
@@ -78,7 +78,11 @@ impl Tracked {
             State::Settled {
                 scan: before,
                 verdict,
-            } if before == scan => State::Settled { scan, verdict },
+            } if before == scan => match verdict.as_ref().is_err_and(Flaw::may_pass) {
+                // Nothing need change in the files for that: a permission, or weights elsewhere.
+                true => self.settle(scan, place),
+                false => State::Settled { scan, verdict },
+            },
             State::Resting {
                 scan: before,
                 since,
@@ -113,12 +117,20 @@ impl Tracked {
                     place: place.clone(),
                 });
             }),
-            None => Err(LoadError {
-                kind: LoadErrorKind::NotFound,
-                message: format!("has none of {}", layout::main_file_names()),
-            }),
+            None => Err(Flaw::NoMainFile),
         };
         State::Settled { scan, verdict }
+    }
+
+    /// Returns a version whose files were judged so.
+    #[cfg(test)]
+    pub(crate) fn judged(place: &Place, flaw: Flaw) -> Self {
+        let scan = whole::scan(place).expect("the files are there");
+        let verdict = Err(flaw);
+        Self {
+            state: State::Settled { scan, verdict },
+            ..Self::default()
+        }
     }
 
     /// Tells whether the files may still be changing.
@@ -179,9 +191,8 @@ impl Tracked {
         self.offer.as_ref()?;
         let error = match &self.state {
             State::Settled {
-                verdict: Err(error),
-                ..
-            } => error.message.clone(),
+                verdict: Err(flaw), ..
+            } => flaw.message(),
             State::Unreadable { message } => format!("cannot be read: {message}"),
             State::Settled { .. } | State::Resting { .. } | State::Unseen => return None,
         };
@@ -199,7 +210,7 @@ impl Tracked {
             }),
             // As a rule the next look finds them at rest.
             State::Resting { .. } => self.reported.clone(),
-            State::Settled { verdict, .. } => verdict.as_ref().err().cloned(),
+            State::Settled { verdict, .. } => verdict.as_ref().err().map(LoadError::from),
             State::Unreadable { message } => Some(LoadError {
                 kind: LoadErrorKind::Failed,
                 message: format!("cannot be read: {message}"),

@@ -25,6 +25,16 @@ const KEYS: [&str; 6] = [
     "labels",
 ];
 
+/// The most requests that may wait for an instance: each has a slot that is reserved beforehand, and far fewer than
+/// these wait for longer than any client does.
+const MAX_QUEUE_CAPACITY: usize = 65_536;
+
+/// The most instances of a model: each has a thread, of which a system has no more than tens of thousands.
+const MAX_INSTANCES: usize = 1_024;
+
+/// The most threads of an instance: no machine has more cores than that by far.
+const MAX_THREADS: usize = 1_024;
+
 /// Edits up to which a word is taken for a misspelling of a key.
 const MAX_EDITS: usize = 3;
 
@@ -75,9 +85,11 @@ impl Reader<'_> {
             let name: &str = key.get_ref();
             match name {
                 "engine" => settings.engine = self.string(name, value),
-                "instances" => settings.instances = self.count(name, value),
-                "threads" => settings.threads = self.count(name, value),
-                "queue_capacity" => settings.queue_capacity = self.count(name, value),
+                "instances" => settings.instances = self.count(name, value, MAX_INSTANCES),
+                "threads" => settings.threads = self.count(name, value, MAX_THREADS),
+                "queue_capacity" => {
+                    settings.queue_capacity = self.count(name, value, MAX_QUEUE_CAPACITY);
+                }
                 "versions" => settings.version_policy = self.version_policy(value),
                 "labels" => settings.labels = self.labels(value),
                 _ => self.unknown_key(name, key.span()),
@@ -93,10 +105,20 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<NonZeroUsize> {
+    fn count(
+        &mut self,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        max: usize,
+    ) -> Option<NonZeroUsize> {
         let count = integer(value.get_ref()).and_then(|count| usize::try_from(count).ok());
         match count.and_then(NonZeroUsize::new) {
-            Some(count) => Some(count),
+            Some(count) if count.get() <= max => Some(count),
+            Some(count) => {
+                let message = format!("`{name}`: {count} is too many");
+                self.problem(value.span(), message).remedy = Some(format!("use at most {max}"));
+                None
+            }
             None => self.expected(
                 name,
                 "a whole number of at least 1",

@@ -97,6 +97,26 @@ stable = \"1\"
 }
 
 #[test]
+fn counts_that_the_machine_cannot_give_are_refused_with_the_most_it_can() {
+    let rows = [
+        ("instances", 1_024),
+        ("threads", 1_024),
+        ("queue_capacity", 65_536),
+    ];
+    for (key, max) in rows {
+        parse(&format!("{key} = {max}")).unwrap();
+        for too_many in [max + 1, 1_000_000_000_000, i64::MAX] {
+            let expected =
+                format!("a/model.toml:2: `{key}`: {too_many} is too many; use at most {max}");
+            assert_eq!(
+                parse(&format!("\n{key} = {too_many}")).unwrap_err(),
+                [expected]
+            );
+        }
+    }
+}
+
+#[test]
 fn bad_syntax_is_told_with_its_line() {
     for (text, line) in [
         ("a = 1\nengine = \"rten\nthreads = 2\n", 2),

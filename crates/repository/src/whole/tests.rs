@@ -3,7 +3,7 @@ use crate::testing::{self, Tree, long_ago};
 
 fn structure(tree: &Tree, dir: &str) -> Result<(), String> {
     let files = Place::Dir(tree.path(dir)).files().unwrap();
-    check_structure(&files).map_err(|error| error.message)
+    check_structure(&files).map_err(|flaw| flaw.message())
 }
 
 #[test]
