@@ -186,6 +186,25 @@ def test_reflection(grpc_client: Grpc) -> None:
     assert service.methods_by_name["Predict"].input_type.fields_by_name["inputs"]
 
 
+def test_one_value_fills_a_large_tensor(grpc_client: Grpc) -> None:
+    # Far larger than its message: room is reserved for it before it is made.
+    tensor = make_tensor([7.0], is_content=False)
+    tensor.tensor_shape.dim[0].size = 10**6
+    values = read_field(grpc_client.predict("echo_float", x=tensor).outputs["y"])
+    assert values.shape == (10**6,)
+    assert (values == 7.0).all()
+
+
+def test_a_tensor_that_is_larger_than_the_server_is_refused(grpc_client: Grpc) -> None:
+    tensor = make_tensor([7.0], is_content=False)
+    tensor.tensor_shape.dim[0].size = 10**9
+    with pytest.raises(grpc.RpcError) as error:
+        grpc_client.predict("echo_float", x=tensor)
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "tensor parsing error: x" in error.value.details()
+    assert len(grpc_client.predict("half_plus_two", x=make_tensor([1.0])).outputs["y"].float_val) == 1
+
+
 def test_a_deadline_that_has_passed(server: Server) -> None:
     # A gRPC library rounds a time-out up to a millisecond, which is enough for an answer.
     request = predict_request("half_plus_two", x=make_tensor([1.0])).SerializeToString()

@@ -83,6 +83,21 @@ impl Reservation {
         sibling
     }
 
+    /// Gives back what is held beyond `num_bytes`.
+    pub(crate) fn shrink_to(&mut self, num_bytes: usize) {
+        let surplus = self.num_bytes.saturating_sub(num_bytes as u64);
+        self.budget
+            .inflight_bytes
+            .fetch_sub(surplus, Ordering::Relaxed);
+        self.num_bytes -= surplus;
+    }
+
+    /// Makes it what is in memory in truth, more or less than was reserved.
+    pub(crate) fn settle(&mut self, num_bytes: usize) {
+        self.shrink_to(num_bytes);
+        self.hold(num_bytes - usize::try_from(self.num_bytes).unwrap_or(num_bytes));
+    }
+
     /// Takes over the bytes of another reservation of the same budget.
     pub(crate) fn absorb(&mut self, mut other: Self) {
         self.num_bytes += std::mem::take(&mut other.num_bytes);
@@ -142,6 +157,8 @@ mod tests {
         second.grow(40).expect("fits exactly");
         drop(first);
         assert_eq!(budget.inflight_bytes(), 40);
+        second.shrink_to(10);
+        assert_eq!(budget.inflight_bytes(), 10);
         drop(second);
         assert_eq!(budget.inflight_bytes(), 0);
     }

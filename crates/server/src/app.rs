@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use salver_repository::LoadedModel;
 use salver_servable::Manager;
 use salver_telemetry::Metrics;
+use tokio::sync::Semaphore;
 
 use crate::admission::ByteBudget;
 use crate::body::Receiver;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) manager: Manager<LoadedModel>,
     pub(crate) metrics: Metrics,
     pub(crate) reload: Option<Arc<dyn Reload>>,
+    /// Lists of models are taken one at a time, so that calls that wait for loads hold one thread at most.
+    pub(crate) reload_turn: Arc<Semaphore>,
     pub(crate) budget: Arc<ByteBudget>,
     pub(crate) cpu: CpuPool,
     pub(crate) ids: RequestIds,

@@ -27,11 +27,16 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// a hostile connection costs.
 const MAX_FRAME_BYTES: u32 = 256 << 10;
 /// Streams of one connection at once.
-const MAX_STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 256;
 /// All headers of one request together.
 const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The buffer of an HTTP/1.1 connection: holds a request's headers, and is the largest piece of a body.
 const HTTP1_BUFFER_BYTES: usize = 512 << 10;
+/// How long an HTTP/1.1 connection may rest between two requests: longer than load balancers and connection pools do, so
+/// that the side that reuses connections is also the one that closes them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(650);
+/// How long a connection that was accepted just before the end has for its request.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Silence after which an HTTP/2 peer is asked whether it is there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,6 +74,11 @@ pub(crate) async fn accept(
             () = connections.ended() => {}
             _ = phase.changed() => {}
         }
+    }
+    // Clients whose connections the kernel has completed count on an answer.
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await
+    {
+        connections.spawn(serve(stream, peer, speaks, Arc::clone(&app), phase.clone()));
     }
     drop(listener);
     let Phase::Draining(deadline) = *phase.borrow() else {
@@ -109,6 +119,12 @@ async fn serve(
     let mut first_request = pin!(tokio::time::sleep(app.config.header_timeout));
     let mut age = pin!(sleep_or_never(app.config.max_connection_age));
     let (mut is_closing, mut is_first_due) = (false, true);
+    let mut is_draining = *phase.borrow() != Phase::Open;
+    if is_draining {
+        first_request
+            .as_mut()
+            .reset(Instant::now() + LAST_REQUEST_TIMEOUT);
+    }
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -117,15 +133,27 @@ async fn serve(
                 }
                 return;
             }
-            _ = phase.changed(), if !is_closing => is_closing = true,
+            _ = phase.changed(), if !is_draining => {
+                is_draining = true;
+                if !has_asked.load(Ordering::Relaxed) {
+                    // Its request may be on its way: closing now would lose it.
+                    first_request.as_mut().reset(Instant::now() + LAST_REQUEST_TIMEOUT);
+                    is_first_due = true;
+                    continue;
+                }
+                is_closing = true;
+            }
             () = &mut age, if !is_closing => is_closing = true,
             () = &mut first_request, if is_first_due => {
                 is_first_due = false;
                 if !has_asked.load(Ordering::Relaxed) {
-                    debug!(%peer, "connection closed: no request within the header time-out");
+                    debug!(%peer, "connection closed: no request in time");
                     return;
                 }
-                continue;
+                if !is_draining || is_closing {
+                    continue;
+                }
+                is_closing = true;
             }
         }
         connection.as_mut().graceful_shutdown();
@@ -137,7 +165,7 @@ fn builder(config: &ServerConfig) -> auto::Builder<StreamExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
+        .header_read_timeout(config.header_timeout.max(IDLE_TIMEOUT))
         .half_close(true)
         .max_buf_size(HTTP1_BUFFER_BYTES);
     builder

@@ -28,6 +28,10 @@ pub(crate) use standard::Standard;
 
 /// The start of every unary message: a compression flag and a length.
 const PREFIX_BYTES: usize = 5;
+/// A question about a model: its name and version.
+const MAX_QUESTION_BYTES: u64 = 64 << 10;
+/// A list of models: some ten thousand of them.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// Longer texts are cut: they travel in a header.
 const MAX_MESSAGE_BYTES: usize = 1024;
 const GRPC_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -59,7 +63,8 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
         )));
     }
     let rpc = Rpc::of(call.uri.path())?;
-    let message = unary::receive(work, &call.headers, call.body).await?;
+    let limit_bytes = rpc.max_request_bytes(work.app.budget.limit_bytes());
+    let message = unary::receive(work, &call.headers, call.body, limit_bytes).await?;
     match rpc {
         Rpc::Predict => predict::predict(work, message).await,
         Rpc::GetModelMetadata => predict::metadata(work.app, message),
@@ -78,6 +83,16 @@ enum Rpc {
 }
 
 impl Rpc {
+    /// Returns how large a request may be: tensors as large as the budget; what becomes a tree of small objects, many
+    /// times larger than its message, much less.
+    fn max_request_bytes(self, budget_bytes: u64) -> u64 {
+        match self {
+            Self::Predict => budget_bytes,
+            Self::GetModelMetadata | Self::GetModelStatus => MAX_QUESTION_BYTES.min(budget_bytes),
+            Self::HandleReloadConfigRequest => MAX_CONFIG_BYTES.min(budget_bytes),
+        }
+    }
+
     fn of(path: &str) -> Result<Self, ServeError> {
         match path {
             "/tensorflow.serving.PredictionService/Predict" => Ok(Self::Predict),

@@ -188,11 +188,14 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
     } = job;
     let metrics = Arc::clone(handle.metrics(&signature.name));
     metrics.observe(Phase::Decode, decode);
+    let outputs = work.reservation.sibling();
     let batch = Batch {
         signature: Arc::clone(&signature),
         inputs,
         requested: requested.clone(),
         deadline: work.deadline,
+        // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
+        hold: Some(Arc::new(std::mem::replace(&mut work.reservation, outputs))),
     };
     let executed = handle
         .executor()

@@ -18,8 +18,6 @@ enum Kind {
     Buffered {
         data: Option<Bytes>,
         trailers: Option<HeaderMap>,
-        /// Keeps the bytes counted until they have been handed to the connection.
-        _reservation: Option<Reservation>,
     },
     Stream(tonic::body::Body),
 }
@@ -29,7 +27,6 @@ impl ResponseBody {
         Self(Kind::Buffered {
             data: None,
             trailers: None,
-            _reservation: None,
         })
     }
 
@@ -37,7 +34,6 @@ impl ResponseBody {
         Self(Kind::Buffered {
             data: Some(data.into()),
             trailers: None,
-            _reservation: None,
         })
     }
 
@@ -48,10 +44,13 @@ impl ResponseBody {
         mut reservation: Reservation,
     ) -> Self {
         reservation.hold(data.len());
+        let data = Bytes::from_owner(Counted {
+            data,
+            _reservation: reservation,
+        });
         Self(Kind::Buffered {
             data: Some(data),
             trailers,
-            _reservation: Some(reservation),
         })
     }
 
@@ -65,6 +64,18 @@ impl ResponseBody {
             Kind::Buffered { data, .. } => data.as_ref().map_or(0, Bytes::len),
             Kind::Stream(_) => 0,
         }
+    }
+}
+
+/// Bytes that are counted for as long as anyone holds them: the connection buffers what a slow client does not read.
+struct Counted {
+    data: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
     }
 }
 

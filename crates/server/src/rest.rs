@@ -17,7 +17,7 @@ use crate::body;
 use crate::infer;
 use crate::response::ResponseBody;
 use crate::rest::route::{Model, Route};
-use crate::status::{Code, ServeError};
+use crate::status::ServeError;
 use crate::work::{Work, until};
 
 const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
@@ -117,10 +117,13 @@ fn error_response(error: &ServeError) -> Response<ResponseBody> {
     let mut body = Vec::new();
     json::encode_error(&error.to_string(), &mut body);
     let mut response = Response::new(ResponseBody::full(body));
-    let code = error.code();
-    *response.status_mut() = code.http();
+    let status = error.http();
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON_TYPE);
-    if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
+    if matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
         response
             .headers_mut()
             .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -11,7 +11,7 @@ use salver_repository::LoadedModel;
 use salver_servable::Manager;
 use salver_telemetry::Metrics;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -89,6 +89,7 @@ impl Server {
             manager: services.manager,
             metrics: services.metrics,
             reload: services.reload,
+            reload_turn: Arc::new(Semaphore::new(1)),
             config,
         };
         Ok(Self {

@@ -281,6 +281,16 @@ impl ServeError {
         }
     }
 
+    /// Returns the HTTP status: that of the code, but for sizes, where HTTP has words of its own.
+    #[must_use]
+    pub fn http(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoom { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => self.code().http(),
+        }
+    }
+
     /// Returns what only the log may say, if there is more than the message.
     #[must_use]
     pub fn detail(&self) -> Option<String> {

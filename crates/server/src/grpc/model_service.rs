@@ -15,7 +15,7 @@ use salver_protocol::metadata as wire;
 use super::{Message, message_buffer, model_spec};
 use crate::app::App;
 use crate::infer;
-use crate::reload::{ReloadError, ReloadModel, ReloadVersions};
+use crate::reload::{Reload, ReloadError, ReloadModel, ReloadVersions};
 use crate::status::ServeError;
 
 /// The platforms of a `ModelConfig` that mean "whatever engine can run it".
@@ -51,7 +51,7 @@ pub(super) async fn reload(app: &App, message: Message) -> Result<BytesMut, Serv
         .map(model)
         .collect::<Result<Vec<_>, _>>()?;
     let reload = app.reload.clone().ok_or(ReloadError::Unsupported)?;
-    apply(reload, models).await?;
+    apply(app, reload, models).await?;
     let answer = ReloadConfigResponse {
         status: Some(StatusProto {
             error_code: 0,
@@ -68,10 +68,17 @@ pub(super) async fn reload(app: &App, message: Message) -> Result<BytesMut, Serv
 }
 
 async fn apply(
-    reload: Arc<dyn crate::reload::Reload>,
+    app: &App,
+    reload: Arc<dyn Reload>,
     models: Vec<ReloadModel>,
 ) -> Result<(), ServeError> {
-    let task = tokio::task::spawn_blocking(move || reload.reload(models));
+    let turn = Arc::clone(&app.reload_turn).acquire_owned().await;
+    let turn = turn.map_err(|error| ServeError::Internal(error.to_string()))?;
+    let task = tokio::task::spawn_blocking(move || {
+        let result = reload.reload(models);
+        drop(turn);
+        result
+    });
     let result = task
         .await
         .map_err(|error| ServeError::Internal(format!("reload failed: {error}")))?;

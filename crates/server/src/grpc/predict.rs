@@ -7,34 +7,33 @@ use prost::Message as _;
 use salver_proto::tensorflow::serving::GetModelMetadataRequest;
 use salver_protocol::metadata as wire;
 use salver_protocol::predict as codec;
-use salver_protocol::tensor_proto::TensorStyle;
+use salver_protocol::tensor_proto::{TensorProtoError, TensorStyle};
+use salver_tensor::Tensor;
 use tokio::time::Instant;
 
 use super::{Message, message_buffer, model_spec};
+use crate::admission::Reservation;
 use crate::app::App;
-use crate::infer::{self, Job};
+use crate::infer::{self, Answer, Job};
 use crate::status::ServeError;
 use crate::work::Work;
 
+/// Tensors in protobuf are copied, not parsed: some ten times as fast as JSON, so ten times as many bytes stay on the
+/// I/O thread.
+const COPY_SPEEDUP: usize = 10;
+/// What decoded tensors may take beyond the message they came in.
+const USUAL_SURPLUS_BYTES: usize = 64 * 1024;
+/// An empty string takes two bytes in a message and 32 in memory.
+const MAX_EXPANSION: usize = 32;
+/// One value may stand for a whole tensor; up to this size however small the message is.
+const MIN_EXPANDED_BYTES: usize = 256 << 20;
 /// The only metadata there is.
 const SIGNATURE_DEF: &str = "signature_def";
 
 /// Runs a model.
 pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<BytesMut, ServeError> {
     let decode_started = Instant::now();
-    let num_bytes = message.remaining();
-    let room = work.reservation.remaining();
-    let request = work
-        .app
-        .cpu
-        .run(num_bytes / COPY_SPEEDUP, move || {
-            codec::decode_request(message, room)
-        })
-        .await?;
-    let request = request.map_err(|error| ServeError::Protobuf {
-        message: "tensorflow.serving.PredictRequest",
-        reason: error.to_string(),
-    })?;
+    let request = decode(work, message).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
     let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
     let signature = handle.signatures().get(&spec.signature_name).cloned();
@@ -50,7 +49,78 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
         requested,
         decode: decode_started.elapsed(),
     };
+    let app = work.app;
     let answer = infer::run(work, job).await?;
+    let num_bytes = answer.num_bytes();
+    app.cpu
+        .run(num_bytes / COPY_SPEEDUP, move || encode(&answer))
+        .await
+}
+
+/// Decodes a request, with room reserved for its tensors before they are made.
+///
+/// Most tensors take no more than the message. Some take far more (one value that fills a shape, small numbers as
+/// varints): they get a second try with more room.
+async fn decode(
+    work: &mut Work<'_>,
+    message: Message,
+) -> Result<codec::PredictRequest, ServeError> {
+    let num_bytes = message.remaining();
+    let usual = num_bytes.saturating_add(USUAL_SURPLUS_BYTES);
+    let (request, reserved) = try_decode(work, message.clone(), usual).await?;
+    if !has_too_large(&request) {
+        work.reservation = reserved;
+        return Ok(request);
+    }
+    drop((request, reserved));
+    let most = num_bytes
+        .saturating_mul(MAX_EXPANSION)
+        .max(MIN_EXPANDED_BYTES);
+    let (request, reserved) =
+        try_decode(work, message, most.min(work.reservation.remaining())).await?;
+    work.reservation = reserved;
+    Ok(request)
+}
+
+async fn try_decode(
+    work: &Work<'_>,
+    message: Message,
+    room: usize,
+) -> Result<(codec::PredictRequest, Reservation), ServeError> {
+    let mut reserved = work.reservation.sibling();
+    reserved.grow(room)?;
+    let work_bytes = message
+        .remaining()
+        .max(room.saturating_sub(USUAL_SURPLUS_BYTES))
+        / COPY_SPEEDUP;
+    let decoded = work
+        .app
+        .cpu
+        .run(work_bytes, move || codec::decode_request(message, room))
+        .await?;
+    let request = decoded.map_err(|error| ServeError::Protobuf {
+        message: "tensorflow.serving.PredictRequest",
+        reason: error.to_string(),
+    })?;
+    let tensors = request
+        .inputs
+        .iter()
+        .filter_map(|(_, tensor)| tensor.as_ref().ok());
+    reserved.shrink_to(tensors.map(Tensor::num_bytes).sum());
+    Ok((request, reserved))
+}
+
+fn has_too_large(request: &codec::PredictRequest) -> bool {
+    let is_too_large = |tensor: &Result<Tensor, TensorProtoError>| {
+        matches!(tensor, Err(TensorProtoError::TooLarge { .. }))
+    };
+    request
+        .inputs
+        .iter()
+        .any(|(_, tensor)| is_too_large(tensor))
+}
+
+fn encode(answer: &Answer) -> BytesMut {
     let encode_started = Instant::now();
     let mut encoded = message_buffer();
     let echo = codec::ModelSpecEcho {
@@ -65,12 +135,8 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
         &mut encoded,
     );
     answer.encoded(encode_started.elapsed());
-    Ok(encoded)
+    encoded
 }
-
-/// Tensors in protobuf are copied, not parsed: some ten times as fast as JSON, so ten times as many bytes stay on the
-/// I/O thread.
-const COPY_SPEEDUP: usize = 10;
 
 /// Returns a model's signatures.
 pub(super) fn metadata(app: &App, message: Message) -> Result<BytesMut, ServeError> {

@@ -17,8 +17,8 @@ pub(super) async fn receive(
     work: &mut Work<'_>,
     headers: &HeaderMap,
     mut body: Receiver,
+    limit_bytes: u64,
 ) -> Result<Message, ServeError> {
-    let limit_bytes = work.app.budget.limit_bytes();
     let reservation = &mut work.reservation;
     let mut message = Rope::default();
     fill(&mut message, PREFIX_BYTES, &mut body, reservation).await?;
@@ -29,7 +29,10 @@ pub(super) async fn receive(
     }
     let length = length as usize;
     fill(&mut message, length, &mut body, reservation).await?;
-    while let Some(bytes) = body.next(reservation).await? {
+    while message.remaining() <= length {
+        let Some(bytes) = body.next(reservation).await? else {
+            break;
+        };
         message.push(bytes);
     }
     if message.remaining() > length {
@@ -39,7 +42,13 @@ pub(super) async fn receive(
     }
     match flag {
         0 => Ok(message),
-        1 => inflate(work, headers, message).await,
+        1 => {
+            let message = inflate(work, headers, message).await?;
+            match message.remaining() as u64 > limit_bytes {
+                true => Err(ServeError::TooLarge { limit_bytes }),
+                false => Ok(message),
+            }
+        }
         _ => Err(ServeError::BadCompression(format!(
             "unknown compression flag {flag}"
         ))),

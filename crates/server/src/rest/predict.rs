@@ -6,6 +6,7 @@ use bytes::Bytes;
 use salver_protocol::json::{self, Format, JsonError};
 use salver_repository::LoadedModel;
 use salver_servable::Handle;
+use salver_tensor::Tensor;
 use tokio::time::Instant;
 
 use super::route::Model;
@@ -32,22 +33,20 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    // Numbers take about as much in memory as in text; what they take in truth is counted afterwards.
+    let mut reserved = work.reservation.sibling();
+    reserved.grow(body.len())?;
     let (handle, parsed) = app
         .cpu
         .run(body.len(), move || parse(handle, &body))
         .await?;
     let parsed = parsed?;
+    reserved.settle(parsed.inputs.iter().map(Tensor::num_bytes).sum());
+    work.reservation = reserved;
     let name = parsed.signature_name.as_deref().unwrap_or_default();
     let signature = handle.signatures().get(name).cloned();
     let signature = signature.ok_or_else(|| ServeError::UnknownSignature(name.to_owned()))?;
     work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
-    work.reservation.hold(
-        parsed
-            .inputs
-            .iter()
-            .map(salver_tensor::Tensor::num_bytes)
-            .sum(),
-    );
     let requested = infer::requested(&signature, &[])?;
     let decode = decode_started.elapsed();
     let job = Job {

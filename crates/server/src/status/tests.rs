@@ -129,7 +129,7 @@ fn the_table_of_errors_is_documented() {
     );
     for error in one_of_each() {
         let (code, message) = (error.code(), error.to_string().replace('|', "\\|"));
-        let http = code.http().as_u16();
+        let http = error.http().as_u16();
         writeln!(
             page,
             "| {} ({}) | {http} | `{message}` |",
