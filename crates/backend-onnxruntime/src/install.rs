@@ -164,7 +164,13 @@ fn download(python: &Path, target: Target, dir: &Path) -> Result<PathBuf, Instal
 }
 
 fn pip_download(python: &Path, dir: &Path, options: &[&str]) -> Result<PathBuf, InstallError> {
-    let output = Command::new(python)
+    fs::create_dir_all(dir).map_err(io_error("cannot make a temporary folder".to_owned()))?;
+    // A path that is relative to this folder would mean another one from there.
+    let python = match python.components().count() {
+        1 => python.to_path_buf(),
+        _ => std::path::absolute(python).map_err(io_error("cannot find Python".to_owned()))?,
+    };
+    let output = Command::new(&python)
         .args([
             "-m",
             "pip",
@@ -177,6 +183,8 @@ fn pip_download(python: &Path, dir: &Path, options: &[&str]) -> Result<PathBuf, 
         .arg("-d")
         .arg(dir)
         .arg(format!("onnxruntime=={VERSION}"))
+        // `python -m` looks for modules in the current folder first; in this one there are none.
+        .current_dir(dir)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| InstallError::Python {
@@ -221,14 +229,16 @@ fn check_hash(wheel: &Path, pins: &[Pin]) -> Result<(), InstallError> {
     }
 }
 
-/// Moves the finished folder into place; whoever is first wins.
+/// Moves the finished folder into place; whoever is first wins, but a folder without the library gives way.
 fn publish(unpacked: &Path, installed: &Path) -> Result<(), InstallError> {
+    let failed = || io_error(format!("cannot make the folder {}", installed.display()));
     match fs::rename(unpacked, installed) {
         Err(_) if library::library_in(installed).is_some() => Ok(()),
-        result => result.map_err(io_error(format!(
-            "cannot make the folder {}",
-            installed.display()
-        ))),
+        Err(_) if installed.is_dir() => {
+            fs::remove_dir_all(installed).map_err(failed())?;
+            fs::rename(unpacked, installed).map_err(failed())
+        }
+        result => result.map_err(failed()),
     }
 }
 

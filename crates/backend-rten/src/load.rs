@@ -23,6 +23,9 @@ const INNER_DTYPES: [DType; 7] = [
     DType::F16,
 ];
 
+/// The most operators a graph may have: rten follows them recursively, so a longer chain would overflow the stack of the
+/// thread, which ends the whole process. A chain of this length takes 16 MiB with room to spare.
+const MAX_NODES: usize = 20_000;
 /// How many missing operators a message names.
 const MAX_NAMED: usize = 5;
 
@@ -35,6 +38,12 @@ pub(crate) fn check(files: &ModelFiles) -> Result<(OnnxHeader, Signature), Backe
         )));
     }
     let header = onnx::read(&files.main)?;
+    if header.num_nodes > MAX_NODES {
+        return Err(unsupported(format!(
+            "it has {} operators, more than {MAX_NODES}",
+            header.num_nodes
+        )));
+    }
     check_operators(&header)?;
     let is_inner = |element: &&ElementType| {
         element

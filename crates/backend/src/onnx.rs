@@ -47,6 +47,8 @@ pub struct OnnxHeader {
     pub outputs: Vec<ValueInfo>,
     /// Every operator in the graph, its subgraphs and its functions.
     pub operators: BTreeSet<Operator>,
+    /// How many nodes the graph, its subgraphs and its functions have together.
+    pub num_nodes: usize,
     /// The functions that the model brings along; they appear among the operators where they are called.
     pub functions: BTreeSet<Operator>,
     /// Every element type that is named anywhere: inputs, outputs, weights, constants, casts, declared values between.

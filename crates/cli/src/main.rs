@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     };
     let env = environment();
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(&args, &env),
+        Command::Serve(args) => serve::run(&args, &env, is_tf_style),
         Command::Predict(args) => predict::run(&args, &env),
         Command::Inspect(args) => inspect::run(&args, &env),
         Command::Check(args) => check::run(&args, &env),
@@ -98,7 +98,10 @@ fn is_tensorflow_name(typed: &[OsString]) -> bool {
 
 /// Tells before anything is parsed whether a mistake has the exit code of TensorFlow's server.
 fn is_tf_style(typed: &[OsString]) -> bool {
-    let is_base_path = |word: &OsString| word.to_string_lossy().starts_with("--model_base_path");
+    let is_base_path = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.starts_with("--model_base_path") || word.starts_with("--model-base-path")
+    };
     is_tensorflow_name(typed) || typed.iter().any(is_base_path)
 }
 

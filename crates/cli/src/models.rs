@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use salver_repository::{
@@ -130,7 +131,12 @@ impl Models {
     /// # Blocking
     /// Until the deadline at most.
     pub(crate) fn stop(self, deadline: Instant) -> Vec<ServableId> {
-        self.source.stop();
+        // A look at a file system that hangs must not hold up the end: the source is joined on a thread of its own, and
+        // the process ends without it.
+        let stopping = thread::Builder::new().name("salver-stop".to_owned());
+        if let Err(error) = stopping.spawn(move || self.source.stop()) {
+            tracing::warn!(%error, "cannot wait for the watch over the folders to end");
+        }
         self.manager.shutdown(deadline)
     }
 }

@@ -114,6 +114,7 @@ impl Reload for ModelList {
         for model in &models {
             self.manager.set_labels(&model.name, model.labels.clone());
         }
+        self.manager.expect_first_load(&new);
         self.roots.set(models.into_iter().map(root).collect());
         *served = names;
         self.manager.wait_first_load(&new, None);

@@ -22,9 +22,10 @@ use crate::{output, startup};
 /// Time to unload after the requests in flight have been given theirs.
 const UNLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the server until it is told to stop.
-pub(crate) fn run(args: &ServeArgs, env: &Env) -> Result<Exit, Failure> {
-    let is_tf_style = config::is_tf_style(args, env);
+/// Runs the server until it is told to stop; `is_typed_tf_style` tells that the command line was that of TensorFlow's
+/// server.
+pub(crate) fn run(args: &ServeArgs, env: &Env, is_typed_tf_style: bool) -> Result<Exit, Failure> {
+    let is_tf_style = is_typed_tf_style || config::is_tf_style(args, env);
     let outcome = resolve(args, env).and_then(|config| {
         let is_log_json = is_log_json(&config.log);
         serve(config).map_err(|failure| {
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &ServeArgs, env: &Env) -> Result<Exit, Failure> {
         })
     });
     outcome.map_err(|failure| match failure.exit {
-        Exit::Usage | Exit::Config if is_tf_style => Failure {
+        Exit::Usage | Exit::Config | Exit::Internal if is_tf_style => Failure {
             exit: Exit::TfStart,
             ..failure
         },

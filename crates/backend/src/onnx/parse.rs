@@ -207,6 +207,7 @@ fn node<B: Buf>(reader: &mut Reader<B>, gathered: &mut Gathered) -> Result<()> {
     if name.is_empty() {
         return Err(Error::Malformed("a node has no operator".to_owned()));
     }
+    gathered.header.num_nodes += 1;
     gathered.header.operators.insert(Operator {
         domain: normalized(domain),
         name,

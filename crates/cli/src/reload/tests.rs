@@ -165,3 +165,12 @@ fn models_that_do_not_load_are_named_with_the_reason() {
     );
     assert!(fixture.list.is_available("a", Some(1)));
 }
+
+#[test]
+fn a_model_that_comes_back_is_waited_for() {
+    let fixture = Fixture::new();
+    for name in ["b", "a", "b", "a"] {
+        fixture.list.reload(vec![fixture.model(name)]).unwrap();
+        assert!(fixture.list.is_available(name, Some(1)), "{name}");
+    }
+}

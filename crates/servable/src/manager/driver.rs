@@ -12,6 +12,10 @@ use super::unloader::Unloader;
 use super::{Shared, panic_message};
 use crate::{CancelToken, Event, Handle, LoadError, LoadErrorKind, ServableId};
 
+/// The stack of a load thread, in bytes: engines walk a graph recursively while they prepare it. Only the pages that are
+/// touched take memory.
+const LOAD_STACK_BYTES: usize = 16 * 1024 * 1024;
+
 /// Called with every event, on the manager's thread, without any lock held.
 pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 
@@ -120,7 +124,9 @@ impl<S: Send + Sync + 'static> Driver<S> {
 
     fn start_load(&mut self, id: ServableId, loader: SharedLoader<S>, cancel: CancelToken) {
         let inbox = Arc::clone(&self.shared.inbox);
-        let thread = thread::Builder::new().name(load_thread_name(&id));
+        let thread = thread::Builder::new()
+            .name(load_thread_name(&id))
+            .stack_size(LOAD_STACK_BYTES);
         let spawned = thread.spawn({
             let id = id.clone();
             move || load(id, loader, &cancel, &inbox)

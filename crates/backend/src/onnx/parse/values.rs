@@ -78,6 +78,15 @@ fn type_of_value<B: Buf>(reader: &mut Reader<B>) -> Result<ValueType> {
             value = reader.message(tensor_type)?;
             continue;
         }
+        // Engines descend into these types, so they may be no deeper than any other message.
+        if matches!(field, 4 | 9) && wire_type == WireType::Len {
+            reader.message(element_of_value)?;
+            value = match field {
+                4 => ValueType::Other("sequence"),
+                _ => ValueType::Other("optional value"),
+            };
+            continue;
+        }
         value = match field {
             4 => ValueType::Other("sequence"),
             5 => ValueType::Other("map"),
@@ -89,6 +98,19 @@ fn type_of_value<B: Buf>(reader: &mut Reader<B>) -> Result<ValueType> {
         reader.skip(field, wire_type)?;
     }
     Ok(value)
+}
+
+/// Reads a `TypeProto.Sequence` or `TypeProto.Optional`: a type in a message of its own.
+fn element_of_value<B: Buf>(reader: &mut Reader<B>) -> Result<()> {
+    while let Some((field, wire_type)) = reader.next_field()? {
+        match (field, wire_type) {
+            (1, WireType::Len) => {
+                reader.message(type_of_value)?;
+            }
+            _ => reader.skip(field, wire_type)?,
+        }
+    }
+    Ok(())
 }
 
 /// Reads a `TypeProto.Tensor`.
