@@ -6,17 +6,14 @@
 # As with TensorFlow Serving's image, a model mounted at /models/NAME is served as NAME, gRPC on 8500 and REST on 8501,
 # and flags after the image's name reach the server. MODEL_NAME may be set and changes nothing: all of /models is served.
 
-ARG BUILD_IMAGE=docker.io/library/rust:1-bookworm
-# Holds glibc, libgcc and libstdc++ (which ONNX Runtime wants), no shell, no package manager, and a user 65532.
-ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
-
-FROM ${BUILD_IMAGE} AS build
+FROM rust:1-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked --package salver
+RUN cargo build --release --locked --package salver && deploy/docker/collect.sh /image
 
-FROM ${RUN_IMAGE}
-COPY --from=build /source/target/release/salver /usr/local/bin/salver
+# The binary, the C library and what ONNX Runtime will want (libgcc, libstdc++): no shell, no package manager.
+FROM scratch
+COPY --from=build /image/ /
 # Flags win over these, so `--model_base_path=… --rest_api_port=…` work as they do with TensorFlow Serving's image.
 ENV SALVER_MODELS=/models \
     SALVER_PORT=8500 \
