@@ -3,12 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use salver_repository::{LoadedModel, ModelSettings, Root, RootsHandle, VersionPolicyConfig};
-use salver_servable::{Manager, State};
+use salver_servable::{Manager, State, VersionStatus};
 use salver_server::{Reload, ReloadError, ReloadModel, ReloadVersions};
 
 use crate::models;
+
+/// How long a model may take from being listed to the start of its load: a look at its folder, or an unload before it.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// The time between two looks at what has become of the models of a new list.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The list of models that is in force.
 #[derive(Debug)]
@@ -41,6 +48,36 @@ impl ModelList {
                 status.state == State::Available
                     && version.is_none_or(|version| status.version == version)
             })
+    }
+
+    /// Waits for models that were served before and have come back: of them the manager still knows the end, and
+    /// nothing yet of the new beginning.
+    fn wait_decided(&self, names: &[Arc<str>]) {
+        let give_up = Instant::now() + MAX_SILENCE;
+        while let Some(is_begun) = self.undecided(names) {
+            if !is_begun && Instant::now() >= give_up {
+                return;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Tells whether some of `names` is neither served nor known to have failed, and whether one of those has begun.
+    fn undecided(&self, names: &[Arc<str>]) -> Option<bool> {
+        let statuses = names
+            .iter()
+            .map(|name| self.manager.status(name).unwrap_or_default());
+        let undecided: Vec<_> = statuses
+            .filter(|versions| {
+                !versions
+                    .iter()
+                    .any(|status| status.state == State::Available || status.error.is_some())
+            })
+            .collect();
+        let is_begun = |versions: &Vec<VersionStatus>| {
+            versions.iter().any(|status| status.state == State::Loading)
+        };
+        (!undecided.is_empty()).then(|| undecided.iter().any(is_begun))
     }
 
     fn check(&self, models: &[ReloadModel]) -> Result<(), ReloadError> {
@@ -114,10 +151,10 @@ impl Reload for ModelList {
         for model in &models {
             self.manager.set_labels(&model.name, model.labels.clone());
         }
-        self.manager.expect_first_load(&new);
         self.roots.set(models.into_iter().map(root).collect());
         *served = names;
         self.manager.wait_first_load(&new, None);
+        self.wait_decided(&new);
         self.not_available(&new).map_or(Ok(()), Err)
     }
 }

@@ -145,13 +145,6 @@ impl<S: Send + Sync + 'static> Manager<S> {
         self.shared.map.rcu(|map| map.with_labels(&name, &labels));
     }
 
-    /// Forgets what is known of names that were served before and are about to be wanted again, so that
-    /// [`Manager::wait_first_load`] waits for what comes and does not answer by what was. Call it before the source is
-    /// told of them.
-    pub fn expect_first_load(&self, names: &[Arc<str>]) {
-        self.shared.board.unsettle(names);
-    }
-
     /// Waits until each of `names` has a version in service, or has failed once with every version that is wanted, or is
     /// known to have none. Returns whether that came about within `timeout`.
     ///

@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use salver_backend::Registry;
 use salver_backend_rten::Rten;

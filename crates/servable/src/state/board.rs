@@ -79,14 +79,6 @@ impl StatusBoard {
         self.has_changed.notify_all();
     }
 
-    /// Forgets how the first load of names went, because another one is to come.
-    pub(crate) fn unsettle(&self, forgotten: &[Arc<str>]) {
-        let mut names = self.lock();
-        for name in forgotten {
-            names.settled.remove(name);
-        }
-    }
-
     /// Says that everything has ended.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
