@@ -2,6 +2,9 @@
 //!
 //! The message is for the client: it names what was asked for, never a path, an address or an internal state.
 
+mod code;
+mod error;
+
 use http::StatusCode;
 use salver_backend::BackendError;
 use salver_batching::ExecuteError;
@@ -10,240 +13,8 @@ use salver_servable::LookupError;
 
 use crate::reload::ReloadError;
 
-/// A canonical status code, numbered as in gRPC; those that this server uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Code {
-    /// No failure.
-    Ok = 0,
-    /// The caller has gone.
-    Cancelled = 1,
-    /// Of a cause that has no code.
-    Unknown = 2,
-    /// The request is wrong, whatever the server's state.
-    InvalidArgument = 3,
-    /// Time ran out.
-    DeadlineExceeded = 4,
-    /// There is no such model, version or page.
-    NotFound = 5,
-    /// A limit was reached; less, or later, may do.
-    ResourceExhausted = 8,
-    /// The model's state does not allow the request.
-    FailedPrecondition = 9,
-    /// The server does not offer this.
-    Unimplemented = 12,
-    /// The server is at fault.
-    Internal = 13,
-    /// Not now; trying again is safe.
-    Unavailable = 14,
-}
-
-impl Code {
-    /// Returns the HTTP status, as TensorFlow Serving maps it.
-    #[must_use]
-    pub const fn http(self) -> StatusCode {
-        match self {
-            Self::Ok => StatusCode::OK,
-            Self::Cancelled => CLIENT_CLOSED_REQUEST,
-            Self::InvalidArgument | Self::FailedPrecondition => StatusCode::BAD_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unknown | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// Returns the number that gRPC sends.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// Returns the name that metrics and logs use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Cancelled => "CANCELLED",
-            Self::Unknown => "UNKNOWN",
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::NotFound => "NOT_FOUND",
-            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
-            Self::FailedPrecondition => "FAILED_PRECONDITION",
-            Self::Unimplemented => "UNIMPLEMENTED",
-            Self::Internal => "INTERNAL",
-            Self::Unavailable => "UNAVAILABLE",
-        }
-    }
-}
-
-/// 499, which nginx made customary and the `http` crate has no name for.
-const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
-    Ok(code) => code,
-    Err(_) => unreachable!(),
-};
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A gRPC request without `model_spec`.
-    #[error("Missing ModelSpec")]
-    MissingModelSpec,
-    /// A `model_spec` without a name.
-    #[error("ModelSpec has no name specified.")]
-    MissingModelName,
-    /// No such model, version or label.
-    #[error("{}", lookup_message(.0))]
-    Lookup(LookupError),
-    /// No such signature, by gRPC.
-    #[error("Serving signature key \"{0}\" not found.")]
-    UnknownSignature(String),
-    /// The inputs are more or fewer than the signature's.
-    #[error(
-        "input size does not match signature: {num_sent}!={num_wanted} len({{{sent}}}) != len({{{wanted}}}). \
-         Sent extra: {{{extra}}}. Missing but required: {{{missing}}}."
-    )]
-    InputCount {
-        /// Inputs in the request.
-        num_sent: usize,
-        /// Inputs of the signature.
-        num_wanted: usize,
-        /// Names in the request.
-        sent: String,
-        /// Names in the signature.
-        wanted: String,
-        /// Names that only the request has.
-        extra: String,
-        /// Names that only the signature has.
-        missing: String,
-    },
-    /// The right number of inputs, but not the right ones.
-    #[error(
-        "Signature input alias: {alias}(feed name: {feed}) not found in request and no default value provided. \
-         Inputs expected to be in the request {{{sent}}}, or default input alias set: "
-    )]
-    InputAlias {
-        /// The signature's input that is missing.
-        alias: String,
-        /// Its name in the graph.
-        feed: String,
-        /// Names in the request.
-        sent: String,
-    },
-    /// An input of another dtype than the signature's.
-    #[error("Expects arg[{arg_idx}] to be {expected} but {actual} is provided")]
-    InputDType {
-        /// Position in the signature.
-        arg_idx: usize,
-        /// TensorFlow's word for the dtype declared.
-        expected: &'static str,
-        /// TensorFlow's word for the dtype sent.
-        actual: &'static str,
-    },
-    /// A tensor of a gRPC request cannot be decoded.
-    #[error("tensor parsing error: {input}: {reason}")]
-    TensorProto {
-        /// The input's name.
-        input: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An output filter names no output.
-    #[error(
-        "output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}."
-    )]
-    UnknownOutput {
-        /// What was asked for.
-        alias: String,
-        /// What there is.
-        known: String,
-    },
-    /// An output filter names an output twice.
-    #[error("duplicate output tensor alias: {0}")]
-    DuplicateOutput(String),
-    /// A metadata request without a field.
-    #[error("GetModelMetadataRequest must specify at least one metadata_field")]
-    MissingMetadataField,
-    /// A metadata request for an unknown field.
-    #[error("Metadata field {0} is not supported")]
-    UnknownMetadataField(String),
-    /// The status of a model that was never there.
-    #[error("Could not find any versions of model {0}")]
-    NoStatus(String),
-    /// The status of a version that was never there.
-    #[error("Could not find version {version} of model {name}")]
-    NoVersionStatus {
-        /// The model.
-        name: String,
-        /// The version.
-        version: i64,
-    },
-    /// The body is not JSON, or not JSON that fits the signature.
-    #[error("{0}")]
-    Json(#[from] JsonError),
-    /// The message is not protobuf.
-    #[error("the request is not a valid {message}: {reason}")]
-    Protobuf {
-        /// The message's name.
-        message: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A path under `/v1` that is none of the API's.
-    #[error("Malformed request: {0}")]
-    MalformedRequest(String),
-    /// `GET /v1/models`.
-    #[error("Missing model name in request.")]
-    MissingNameInPath,
-    /// A version number in the path that is too large.
-    #[error("Failed to convert version: {0} to numeric.")]
-    VersionInPath(String),
-    /// A page outside of every API.
-    #[error("{0}")]
-    NoSuchPage(String),
-    /// A method of gRPC that is not offered.
-    #[error("{0}")]
-    Unimplemented(String),
-    /// Request bytes in flight have reached their limit.
-    #[error(
-        "the server has no room for this request: {inflight_bytes} of {limit_bytes} bytes are in flight; try again later"
-    )]
-    NoRoom {
-        /// In flight before this request.
-        inflight_bytes: u64,
-        /// The limit.
-        limit_bytes: u64,
-    },
-    /// One request that is larger than the limit on all of them.
-    #[error("the request is larger than this server's limit of {limit_bytes} bytes")]
-    TooLarge {
-        /// The limit.
-        limit_bytes: u64,
-    },
-    /// The body came too slowly.
-    #[error("the request's body was not received in time")]
-    BodyTimeout,
-    /// The caller went away or broke off.
-    #[error("the request's body ended early: {0}")]
-    BodyBroken(String),
-    /// A compressed body that cannot be inflated.
-    #[error("the request's body cannot be inflated: {0}")]
-    BadCompression(String),
-    /// Time ran out before there was an answer.
-    #[error("the deadline passed before the answer was ready")]
-    Deadline,
-    /// The executor failed.
-    #[error("{}", execute_message(.0))]
-    Execute(ExecuteError),
-    /// A new list of models was refused.
-    #[error("{0}")]
-    Reload(#[from] ReloadError),
-    /// The server itself is at fault; the log says how.
-    #[error("internal error; the server's log has the details under this request's id")]
-    Internal(String),
-}
+pub use code::Code;
+pub use error::ServeError;
 
 impl ServeError {
     /// Returns the canonical code.
@@ -302,20 +73,6 @@ impl ServeError {
     }
 }
 
-fn lookup_message(error: &LookupError) -> String {
-    match error {
-        LookupError::UnknownModel { name } => {
-            format!("Servable not found for request: Latest({name})")
-        }
-        LookupError::UnknownVersion { name, version } => {
-            format!("Servable not found for request: Specific({name}, {version})")
-        }
-        LookupError::UnknownLabel { label, .. } => {
-            format!("Unrecognized servable version label: {label}")
-        }
-    }
-}
-
 fn lookup_code(error: &LookupError) -> Code {
     match error {
         LookupError::UnknownModel { .. } | LookupError::UnknownVersion { .. } => Code::NotFound,
@@ -327,32 +84,6 @@ fn json_code(error: &JsonError) -> Code {
     match error {
         JsonError::InvalidArgument(_) => Code::InvalidArgument,
         JsonError::Unimplemented(_) => Code::Unimplemented,
-    }
-}
-
-fn execute_message(error: &ExecuteError) -> String {
-    match error {
-        ExecuteError::QueueFull { capacity } => {
-            format!("the model's queue is full ({capacity} requests are waiting); try again later")
-        }
-        ExecuteError::DeadlineExceeded {
-            waited_in_queue: true,
-        } => "the deadline passed while the request waited for the model".to_owned(),
-        ExecuteError::DeadlineExceeded {
-            waited_in_queue: false,
-        } => "the deadline passed before the answer was ready".to_owned(),
-        ExecuteError::Stopped => "the model is being unloaded; try again".to_owned(),
-        ExecuteError::Backend(BackendError::InvalidInput { message }) => message.clone(),
-        ExecuteError::Backend(BackendError::Panicked { .. }) => {
-            "the engine failed while running the model".to_owned()
-        }
-        ExecuteError::Backend(
-            BackendError::InvalidModel { .. }
-            | BackendError::Unsupported { .. }
-            | BackendError::Unavailable { .. }
-            | BackendError::Engine { .. },
-        ) => "the engine could not run the model on this input; the server's log has the details"
-            .to_owned(),
     }
 }
 
