@@ -7,9 +7,13 @@ use std::{env, fs};
 use prost::Message as _;
 
 /// The files that nothing else imports; the rest follows from their imports.
-const ROOTS: [&str; 2] = [
+const ROOTS: [&str; 6] = [
     "tensorflow_serving/apis/prediction_service.proto",
     "tensorflow_serving/apis/model_service.proto",
+    "tensorflow_serving/config/monitoring_config.proto",
+    "tensorflow_serving/config/platform_config.proto",
+    "tensorflow_serving/config/ssl_config.proto",
+    "tensorflow_serving/servables/tensorflow/saved_model_bundle_source_adapter.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -5,9 +5,12 @@
 //! body   ─► json ───────────────────────────► Tensor        Tensor ─► json ───────────────────► bytes
 //! ```
 //!
+//! Beside them stands [`config`]: the files and messages that TensorFlow Serving is configured by.
+//!
 //! Tensor data is copied at most once on its way in, and never visited element by element in a document tree. Nothing
 //! is allocated because a message announces a length; every decoder is bounded by what arrived and by a budget.
 
+pub mod config;
 pub mod json;
 pub mod metadata;
 mod model_spec;
