@@ -19,6 +19,7 @@ fn run(num_operators: usize) -> Result<Vec<Tensor>, BackendError> {
     let inputs = Inputs {
         signature,
         tensors: &inputs,
+        deadline: None,
     };
     model.instance()?.run(&inputs, &Requested(&[0]))
 }

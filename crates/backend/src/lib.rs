@@ -16,10 +16,12 @@ pub mod onnx;
 mod registry;
 mod signature;
 
+use std::time::Instant;
+
 use salver_tensor::Tensor;
 
 pub use config::ModelConfig;
-pub use error::BackendError;
+pub use error::{BackendError, ErrorCode};
 pub use files::{ModelFiles, ModelFormat};
 pub use registry::{Choice, EngineStatus, Registry};
 pub use signature::{DEFAULT_SIGNATURE, Signature, Signatures};
@@ -66,6 +68,9 @@ pub trait Model: Send + Sync {
 }
 
 /// One thread's own means of running a model.
+///
+/// A caller may run a [`Signature`] that is not among the model's own, made of tensors that the model has: several
+/// signatures' outputs in one run. Engines without named tensors may refuse it.
 pub trait Instance: Send {
     /// Runs the model once and returns the requested outputs in the order asked for.
     ///
@@ -73,8 +78,9 @@ pub trait Instance: Send {
     /// Those of the caller: a declared extent does not bind, only the dtype does, unless the engine insists.
     ///
     /// # Errors
-    /// [`BackendError::InvalidInput`] if the values are at fault, else [`BackendError::Engine`]. The error is `Clone`
-    /// because it goes to every request of a batch.
+    /// [`BackendError::InvalidInput`] if the values are at fault, [`BackendError::Model`] with the code and the words of
+    /// the model's kernels where an engine has them, else [`BackendError::Engine`]. The error is `Clone` because it
+    /// goes to every request of a batch.
     fn run(
         &mut self,
         inputs: &Inputs<'_>,
@@ -89,6 +95,8 @@ pub struct Inputs<'a> {
     pub signature: &'a Signature,
     /// One tensor for each of [`Signature::inputs`], in that order, of the declared dtypes.
     pub tensors: &'a [Tensor],
+    /// When the answer is of no use any more, for engines that can break off a run.
+    pub deadline: Option<Instant>,
 }
 
 /// Which of a signature's outputs are wanted: indices into [`Signature::outputs`].

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use salver_tensor::TensorSpec;
+use salver_tensor::{Tensor, TensorSpec};
 
 /// The signature of a request that names none.
 pub const DEFAULT_SIGNATURE: &str = "serving_default";
@@ -12,16 +12,18 @@ pub const DEFAULT_SIGNATURE: &str = "serving_default";
 pub(crate) const PREDICT_METHOD: &str = "tensorflow/serving/predict";
 
 /// One way of calling a model: named inputs, named outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     /// The key clients ask by.
     pub name: Arc<str>,
     /// TensorFlow's method name (`tensorflow/serving/predict`), repeated in metadata.
     pub method_name: Arc<str>,
-    /// Inputs, in the order of the model file.
+    /// Inputs, in the order of the model file, or of their names where it has none.
     pub inputs: Vec<TensorSpec>,
-    /// Outputs, in the order of the model file.
+    /// Outputs, in the order of the model file, or of their names where it has none.
     pub outputs: Vec<TensorSpec>,
+    /// What inputs are if a request leaves them out, by the names clients use.
+    pub defaults: BTreeMap<Arc<str>, Tensor>,
 }
 
 impl Signature {
@@ -33,6 +35,7 @@ impl Signature {
             method_name: PREDICT_METHOD.into(),
             inputs,
             outputs,
+            defaults: BTreeMap::new(),
         }
     }
 
@@ -50,7 +53,7 @@ impl Signature {
 }
 
 /// All signatures of a model, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signatures(BTreeMap<Arc<str>, Arc<Signature>>);
 
 impl Signatures {

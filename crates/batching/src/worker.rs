@@ -97,6 +97,7 @@ impl Worker {
         let inputs = Inputs {
             signature: &batch.signature,
             tensors: &batch.inputs,
+            deadline: batch.deadline.map(Instant::into_std),
         };
         let requested = Requested(&batch.requested);
         let run = || instance.run(&inputs, &requested);

@@ -98,6 +98,7 @@ impl LocalModel {
         let inputs = Inputs {
             signature,
             tensors: &tensors,
+            deadline: None,
         };
         let outputs = self
             .instance

@@ -193,6 +193,7 @@ fn load_error(error: &BackendError) -> LoadError {
             LoadErrorKind::Unsupported
         }
         BackendError::InvalidInput { .. }
+        | BackendError::Model { .. }
         | BackendError::Engine { .. }
         | BackendError::Panicked { .. } => LoadErrorKind::Failed,
     };

@@ -36,7 +36,9 @@ pub(crate) fn run(
             Ok(None) => tracing::debug!(
                 %id, signature = %signature.name, "not warmed up: no inputs of a usual size can be made up"
             ),
-            Err(ExecuteError::Backend(BackendError::InvalidInput { message })) => tracing::warn!(
+            Err(ExecuteError::Backend(
+                BackendError::InvalidInput { message } | BackendError::Model { message, .. },
+            )) => tracing::warn!(
                 %id,
                 signature = %signature.name,
                 reason = message,

@@ -6,7 +6,7 @@ mod code;
 mod error;
 
 use http::StatusCode;
-use salver_backend::BackendError;
+use salver_backend::{BackendError, ErrorCode};
 use salver_batching::ExecuteError;
 use salver_protocol::json::JsonError;
 use salver_servable::LookupError;
@@ -92,6 +92,7 @@ fn execute_code(error: &ExecuteError) -> Code {
         ExecuteError::QueueFull { .. } | ExecuteError::Stopped => Code::Unavailable,
         ExecuteError::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         ExecuteError::Backend(BackendError::InvalidInput { .. }) => Code::InvalidArgument,
+        ExecuteError::Backend(BackendError::Model { code, .. }) => model_code(*code),
         ExecuteError::Backend(
             BackendError::InvalidModel { .. }
             | BackendError::Unsupported { .. }
@@ -99,6 +100,27 @@ fn execute_code(error: &ExecuteError) -> Code {
             | BackendError::Engine { .. }
             | BackendError::Panicked { .. },
         ) => Code::Internal,
+    }
+}
+
+fn model_code(code: ErrorCode) -> Code {
+    match code {
+        ErrorCode::Cancelled => Code::Cancelled,
+        ErrorCode::Unknown => Code::Unknown,
+        ErrorCode::InvalidArgument => Code::InvalidArgument,
+        ErrorCode::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorCode::NotFound => Code::NotFound,
+        ErrorCode::AlreadyExists => Code::AlreadyExists,
+        ErrorCode::PermissionDenied => Code::PermissionDenied,
+        ErrorCode::ResourceExhausted => Code::ResourceExhausted,
+        ErrorCode::FailedPrecondition => Code::FailedPrecondition,
+        ErrorCode::Aborted => Code::Aborted,
+        ErrorCode::OutOfRange => Code::OutOfRange,
+        ErrorCode::Unimplemented => Code::Unimplemented,
+        ErrorCode::Internal => Code::Internal,
+        ErrorCode::Unavailable => Code::Unavailable,
+        ErrorCode::DataLoss => Code::DataLoss,
+        ErrorCode::Unauthenticated => Code::Unauthenticated,
     }
 }
 

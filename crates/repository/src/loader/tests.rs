@@ -1,6 +1,7 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
+use salver_backend::ErrorCode;
 use salver_batching::Batch;
 use salver_tensor::Tensor;
 use salver_testkit::{FakeBackend, FakeBehaviour, Gate};
@@ -145,16 +146,26 @@ fn the_first_run_happens_before_the_first_request() {
 
 #[test]
 fn a_model_that_refuses_made_up_inputs_is_loaded_all_the_same() {
-    let fixture = Fixture::new();
-    fixture.backend.set(FakeBehaviour {
-        run_error: Some(BackendError::InvalidInput {
-            message: "zeros are not pictures".to_owned(),
-        }),
-        ..FakeBehaviour::default()
-    });
-    let model = load(&fixture.loader()).unwrap();
-    fixture.backend.set(FakeBehaviour::default());
-    assert_eq!(ask(&model, 4.0), 4.0);
+    let message = "zeros are not pictures".to_owned();
+    let errors = [
+        BackendError::InvalidInput {
+            message: message.clone(),
+        },
+        BackendError::Model {
+            code: ErrorCode::NotFound,
+            message,
+        },
+    ];
+    for error in errors {
+        let fixture = Fixture::new();
+        fixture.backend.set(FakeBehaviour {
+            run_error: Some(error),
+            ..FakeBehaviour::default()
+        });
+        let model = load(&fixture.loader()).unwrap();
+        fixture.backend.set(FakeBehaviour::default());
+        assert_eq!(ask(&model, 4.0), 4.0);
+    }
 }
 
 #[test]
@@ -212,6 +223,13 @@ fn errors_of_engines_say_whether_trying_again_may_help() {
         (
             BackendError::Engine {
                 platform: "fake",
+                message: text(),
+            },
+            LoadErrorKind::Failed,
+        ),
+        (
+            BackendError::Model {
+                code: ErrorCode::NotFound,
                 message: text(),
             },
             LoadErrorKind::Failed,

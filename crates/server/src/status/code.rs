@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// A canonical status code, numbered as in gRPC; those that this server uses.
+/// A canonical status code, numbered as in gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
     /// No failure.
@@ -17,16 +17,28 @@ pub enum Code {
     DeadlineExceeded = 4,
     /// There is no such model, version or page.
     NotFound = 5,
+    /// Something that was to be made is there already.
+    AlreadyExists = 6,
+    /// The caller may not do this.
+    PermissionDenied = 7,
     /// A limit was reached; less, or later, may do.
     ResourceExhausted = 8,
     /// The model's state does not allow the request.
     FailedPrecondition = 9,
+    /// Another run came in between.
+    Aborted = 10,
+    /// An index or position is beyond the end.
+    OutOfRange = 11,
     /// The server does not offer this.
     Unimplemented = 12,
     /// The server is at fault.
     Internal = 13,
     /// Not now; trying again is safe.
     Unavailable = 14,
+    /// Data is lost or damaged.
+    DataLoss = 15,
+    /// It is not known who the caller is.
+    Unauthenticated = 16,
 }
 
 impl Code {
@@ -36,13 +48,18 @@ impl Code {
         match self {
             Self::Ok => StatusCode::OK,
             Self::Cancelled => CLIENT_CLOSED_REQUEST,
-            Self::InvalidArgument | Self::FailedPrecondition => StatusCode::BAD_REQUEST,
+            Self::InvalidArgument | Self::FailedPrecondition | Self::OutOfRange => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::AlreadyExists | Self::Aborted => StatusCode::CONFLICT,
             Self::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unknown | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unknown | Self::Internal | Self::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -62,11 +79,17 @@ impl Code {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::OutOfRange => "OUT_OF_RANGE",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::Internal => "INTERNAL",
             Self::Unavailable => "UNAVAILABLE",
+            Self::DataLoss => "DATA_LOSS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
         }
     }
 }

@@ -193,7 +193,9 @@ fn execute_message(error: &ExecuteError) -> String {
             waited_in_queue: false,
         } => "the deadline passed before the answer was ready".to_owned(),
         ExecuteError::Stopped => "the model is being unloaded; try again".to_owned(),
-        ExecuteError::Backend(BackendError::InvalidInput { message }) => message.clone(),
+        ExecuteError::Backend(
+            BackendError::InvalidInput { message } | BackendError::Model { message, .. },
+        ) => message.clone(),
         ExecuteError::Backend(BackendError::Panicked { .. }) => {
             "the engine failed while running the model".to_owned()
         }

@@ -92,6 +92,10 @@ fn one_of_each() -> Vec<ServeError> {
         backend(BackendError::InvalidInput {
             message: "what the engine says of the input".to_owned(),
         }),
+        backend(BackendError::Model {
+            code: ErrorCode::NotFound,
+            message: "what the model's kernel says, under the kernel's own code".to_owned(),
+        }),
         backend(BackendError::Engine {
             platform: "rten",
             message: "secret".to_owned(),

@@ -84,5 +84,10 @@ pub(super) fn run(
     tensors: &[Tensor],
     outputs: &[usize],
 ) -> Result<Outputs, BackendError> {
-    instance.run(&Inputs { signature, tensors }, &Requested(outputs))
+    let inputs = Inputs {
+        signature,
+        tensors,
+        deadline: None,
+    };
+    instance.run(&inputs, &Requested(outputs))
 }
