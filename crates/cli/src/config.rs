@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use salver_server::{Listen, ServerConfig};
+use salver_server::{ChannelConfig, Listen, ServerConfig};
 use salver_telemetry::logging::LogConfig;
 
 use crate::args::ServeArgs;
@@ -207,9 +207,12 @@ fn server(
     let config = ServerConfig {
         host: host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         grpc,
+        grpc_socket: None,
         rest,
         single,
         admin: get.listen("admin_port", args.admin_port.as_ref(), Listen::Off),
+        channel: ChannelConfig::default(),
+        has_cors: false,
         max_inflight_bytes: get.bytes(
             "max_inflight_bytes",
             args.max_inflight_bytes.as_ref(),
@@ -251,11 +254,8 @@ fn check_ports(config: &ServerConfig, settings: &mut Settings<'_>) {
         ("--single_port", config.single),
         ("--admin_port", config.admin),
     ];
-    if ports
-        .iter()
-        .take(3)
-        .all(|(_, listen)| *listen == Listen::Off)
-    {
+    let is_off = |(_, listen): &(_, Listen)| *listen == Listen::Off;
+    if config.grpc_socket.is_none() && ports.iter().take(3).all(is_off) {
         mistake(
             "--port",
             "gRPC and REST are both off; give --port, --rest_api_port or --single_port".to_owned(),

@@ -114,7 +114,7 @@ async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
     let server =
         Server::bind(config.server, services).map_err(|error| Failure::new(Exit::Config, error))?;
     if is_told {
-        startup::announce(&models.manager, &server.addresses());
+        startup::announce(&models.manager, server.addresses());
     }
     let num_cut = drain_when_stopped(server, &mut signals).await;
     if num_cut > 0 {

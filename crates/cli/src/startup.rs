@@ -62,19 +62,30 @@ fn state_name(state: State) -> &'static str {
 }
 
 fn addresses_text(addresses: &Addresses) -> String {
-    let mut lines = Vec::new();
-    let mut add = |api: &str, address: Option<SocketAddr>, path: &str| {
-        if let Some(address) = address {
-            lines.push(format!("{api:<8}{path}{}", reachable(address)));
-        }
-    };
-    add("REST", addresses.rest, "http://");
-    add("gRPC", addresses.grpc, "");
-    add("admin", addresses.admin, "http://");
-    if let Some(line) = lines.last_mut().filter(|_| addresses.admin.is_some()) {
-        line.push_str("  /healthz /readyz /metrics");
-    }
-    lines.join("\n")
+    let socket = addresses.grpc_socket.as_ref();
+    let rows = [
+        (
+            "REST",
+            addresses
+                .rest
+                .map(|address| format!("http://{}", reachable(address))),
+        ),
+        ("gRPC", addresses.grpc.map(reachable)),
+        (
+            "gRPC",
+            socket.map(|path| format!("unix:{}", path.display())),
+        ),
+        (
+            "admin",
+            addresses
+                .admin
+                .map(|address| format!("http://{}  /healthz /readyz /metrics", reachable(address))),
+        ),
+    ];
+    let lines = rows
+        .into_iter()
+        .filter_map(|(api, address)| address.map(|address| format!("{api:<8}{address}")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn examples_text(manager: &Manager<LoadedModel>, addresses: &Addresses) -> Option<String> {
@@ -139,10 +150,12 @@ mod tests {
         let address = |text: &str| text.parse().ok();
         let all = Addresses {
             grpc: address("0.0.0.0:8500"),
+            grpc_socket: Some("/run/salver.sock".into()),
             rest: address("0.0.0.0:8501"),
             admin: address("0.0.0.0:8501"),
         };
         let expected = "REST    http://localhost:8501\ngRPC    localhost:8500\n\
+                        gRPC    unix:/run/salver.sock\n\
                         admin   http://localhost:8501  /healthz /readyz /metrics";
         assert_eq!(addresses_text(&all), expected);
         let one = Addresses {

@@ -1,6 +1,5 @@
 //! Sends each request to the API it speaks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +16,7 @@ use crate::body::Receiver;
 use crate::config::ServerConfig;
 use crate::context::{RequestContext, RequestIds};
 use crate::grpc::Standard;
+use crate::listen::Peer;
 use crate::reload::Reload;
 use crate::response::ResponseBody;
 use crate::tasks::CpuPool;
@@ -28,6 +28,33 @@ pub(crate) struct Speaks {
     pub(crate) grpc: bool,
     pub(crate) rest: bool,
     pub(crate) admin: bool,
+}
+
+impl Speaks {
+    pub(crate) const GRPC: Self = Self {
+        grpc: true,
+        rest: false,
+        admin: false,
+    };
+    pub(crate) const REST: Self = Self {
+        grpc: false,
+        rest: true,
+        admin: false,
+    };
+    pub(crate) const BOTH: Self = Self {
+        grpc: true,
+        rest: true,
+        admin: false,
+    };
+    pub(crate) const ADMIN: Self = Self {
+        grpc: false,
+        rest: false,
+        admin: true,
+    };
+
+    pub(crate) fn and_admin(self, admin: bool) -> Self {
+        Self { admin, ..self }
+    }
 }
 
 /// What every request needs.
@@ -63,7 +90,7 @@ impl App {
         self: Arc<Self>,
         request: Request<Incoming>,
         speaks: Speaks,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<ResponseBody> {
         let context = RequestContext::new(request.headers(), peer, &self.ids);
         let _inflight = self.metrics.request_started();

@@ -1,7 +1,10 @@
 //! Settings of the server process.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::channel::ChannelConfig;
 
 /// Where to listen for one API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +36,18 @@ pub struct ServerConfig {
     pub host: IpAddr,
     /// gRPC.
     pub grpc: Listen,
+    /// A UNIX socket for gRPC, beside its port or without it; the path is taken over from a server that has it.
+    pub grpc_socket: Option<PathBuf>,
     /// REST.
     pub rest: Listen,
     /// gRPC and REST together; the other two are off then.
     pub single: Listen,
     /// Metrics, health and readiness; on the REST port if off.
     pub admin: Listen,
+    /// What one connection that speaks gRPC may do.
+    pub channel: ChannelConfig,
+    /// Whether REST answers let scripts from other sites read them.
+    pub has_cors: bool,
     /// Request bytes that may be in memory at once, over all connections.
     pub max_inflight_bytes: u64,
     /// The largest size of one compressed body once it is inflated.
@@ -49,7 +58,8 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// How long a REST request may take in all.
     pub rest_timeout: Duration,
-    /// The age at which a connection is asked to close after its requests in flight; `None` for never.
+    /// The age, give or take a tenth, at which a connection that speaks gRPC is asked to close after its requests in
+    /// flight; `None` for never.
     pub max_connection_age: Option<Duration>,
     /// Connections open at once; further ones wait to be accepted.
     pub max_connections: usize,

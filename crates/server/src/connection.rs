@@ -1,22 +1,23 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
+mod lifetime;
+
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::app::{App, Speaks};
 use crate::config::ServerConfig;
+use crate::connection::lifetime::{Activity, Busy, Lifetime, Limits, Step};
+use crate::listen::{Listener, Peer, Stream};
 use crate::tasks::{StreamExecutor, Tasks};
 
 /// How much one HTTP/2 stream may send ahead of being read: pictures in one go.
@@ -26,20 +27,11 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// The largest HTTP/2 frame. A peer makes the codec reserve a whole frame by its nine-byte header, so this is also what
 /// a hostile connection costs.
 const MAX_FRAME_BYTES: u32 = 256 << 10;
-/// Streams of one connection at once.
-const MAX_STREAMS: u32 = 256;
-/// All headers of one request together.
-const MAX_HEADER_BYTES: u32 = 64 << 10;
 /// The buffer of an HTTP/1.1 connection: holds a request's headers, and is the largest piece of a body.
 const HTTP1_BUFFER_BYTES: usize = 512 << 10;
 /// How long an HTTP/1.1 connection may rest between two requests: longer than load balancers and connection pools do, so
 /// that the side that reuses connections is also the one that closes them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(650);
-/// How long a connection that was accepted just before the end has for its request.
-const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// Silence after which an HTTP/2 peer is asked whether it is there, and how long it may take to answer.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// After a failed accept (no file descriptors, say) nothing is gained by trying again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,12 +46,12 @@ pub(crate) enum Phase {
 
 /// Accepts connections until draining begins, then sees them off; returns how many had to be cut.
 pub(crate) async fn accept(
-    listener: TcpListener,
-    speaks: Speaks,
+    listener: Listener,
     app: Arc<App>,
     mut phase: watch::Receiver<Phase>,
 ) -> usize {
     let mut connections = Tasks::default();
+    let speaks = listener.speaks;
     while *phase.borrow() == Phase::Open {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < app.config.max_connections => match accepted {
@@ -96,36 +88,45 @@ pub(crate) async fn accept(
 }
 
 async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Box<dyn Stream>,
+    peer: Peer,
     speaks: Speaks,
     app: Arc<App>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "TCP_NODELAY could not be set");
+    let begin = Instant::now();
+    let mut lifetime = Lifetime::new(&limits(&app, speaks), begin);
+    let activity = Arc::new(watch::Sender::new(Activity::none_since(begin)));
+    if *phase.borrow() != Phase::Open {
+        lifetime.drain(begin, *activity.borrow());
     }
-    let has_asked = Arc::new(AtomicBool::new(false));
     let service = service_fn({
-        let (app, has_asked) = (Arc::clone(&app), Arc::clone(&has_asked));
+        let (app, activity) = (Arc::clone(&app), Arc::clone(&activity));
         move |request| {
-            has_asked.store(true, Ordering::Relaxed);
+            let busy = Busy::begin(&activity);
             let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(app.handle(request, speaks, peer).await) }
+            async move {
+                let response = app.handle(request, speaks, peer).await;
+                drop(busy);
+                Ok::<_, Infallible>(response)
+            }
         }
     });
     let builder = builder(&app.config);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut first_request = pin!(tokio::time::sleep(app.config.header_timeout));
-    let mut age = pin!(sleep_or_never(app.config.max_connection_age));
-    let (mut is_closing, mut is_first_due) = (false, true);
-    let mut is_draining = *phase.borrow() != Phase::Open;
-    if is_draining {
-        first_request
-            .as_mut()
-            .reset(Instant::now() + LAST_REQUEST_TIMEOUT);
-    }
     loop {
+        let step = lifetime.step(Instant::now(), *activity.borrow());
+        let until = match step {
+            Step::Wait(until) => until,
+            Step::Close => {
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            Step::Cut(reason) => {
+                debug!(%peer, reason, "connection closed");
+                return;
+            }
+        };
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
@@ -133,34 +134,28 @@ async fn serve(
                 }
                 return;
             }
-            _ = phase.changed(), if !is_draining => {
-                is_draining = true;
-                if !has_asked.load(Ordering::Relaxed) {
-                    // Its request may be on its way: closing now would lose it.
-                    first_request.as_mut().reset(Instant::now() + LAST_REQUEST_TIMEOUT);
-                    is_first_due = true;
-                    continue;
-                }
-                is_closing = true;
+            _ = phase.changed(), if !lifetime.is_draining() => {
+                lifetime.drain(Instant::now(), *activity.borrow());
             }
-            () = &mut age, if !is_closing => is_closing = true,
-            () = &mut first_request, if is_first_due => {
-                is_first_due = false;
-                if !has_asked.load(Ordering::Relaxed) {
-                    debug!(%peer, "connection closed: no request in time");
-                    return;
-                }
-                if !is_draining || is_closing {
-                    continue;
-                }
-                is_closing = true;
-            }
+            () = sleep_until_or_ever(until) => {}
         }
-        connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn limits(app: &App, speaks: Speaks) -> Limits {
+    let channel = &app.config.channel;
+    let for_grpc = |duration: Option<Duration>| duration.filter(|_| speaks.grpc);
+    Limits {
+        first_request: app.config.header_timeout,
+        max_age: for_grpc(app.config.max_connection_age)
+            .map(|age| lifetime::scattered(age, app.ids.next())),
+        age_grace: channel.max_connection_age_grace,
+        max_idle: for_grpc(channel.max_connection_idle),
     }
 }
 
 fn builder(config: &ServerConfig) -> auto::Builder<StreamExecutor> {
+    let channel = &config.channel;
     let mut builder = auto::Builder::new(StreamExecutor);
     builder
         .http1()
@@ -174,16 +169,16 @@ fn builder(config: &ServerConfig) -> auto::Builder<StreamExecutor> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_concurrent_streams(channel.max_concurrent_streams)
+        .max_header_list_size(channel.max_header_bytes)
+        .keep_alive_interval(channel.keepalive_interval)
+        .keep_alive_timeout(channel.keepalive_timeout);
     builder
 }
 
-async fn sleep_or_never(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => tokio::time::sleep(duration).await,
+async fn sleep_until_or_ever(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
 }

@@ -1,12 +1,13 @@
 //! What is known of a request before its body: its id, its trace, its deadline.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
+
+use crate::listen::Peer;
 
 /// The header that carries a request's id, both ways.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -20,12 +21,12 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
     pub(crate) trace: Option<TraceParent>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) started: Instant,
 }
 
 impl RequestContext {
-    pub(crate) fn new(headers: &HeaderMap, peer: SocketAddr, ids: &RequestIds) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, peer: Peer, ids: &RequestIds) -> Self {
         let trace = headers
             .get(TRACEPARENT)
             .and_then(|value| TraceParent::parse(value.to_str().ok()?));

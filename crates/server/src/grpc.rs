@@ -63,7 +63,9 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
         )));
     }
     let rpc = Rpc::of(call.uri.path())?;
-    let limit_bytes = rpc.max_request_bytes(work.app.budget.limit_bytes());
+    let budget_bytes = work.app.budget.limit_bytes();
+    let allowed_bytes = work.app.config.channel.max_message_bytes;
+    let limit_bytes = rpc.max_request_bytes(budget_bytes.min(allowed_bytes.unwrap_or(u64::MAX)));
     let message = unary::receive(work, &call.headers, call.body, limit_bytes).await?;
     match rpc {
         Rpc::Predict => predict::predict(work, message).await,

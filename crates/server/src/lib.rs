@@ -16,6 +16,7 @@ mod admin;
 mod admission;
 mod app;
 mod body;
+mod channel;
 mod config;
 mod connection;
 mod context;
@@ -30,8 +31,9 @@ mod status;
 mod tasks;
 mod work;
 
+pub use channel::{ChannelArgumentError, ChannelArguments, ChannelConfig};
 pub use config::{Listen, ServerConfig};
-pub use listen::BindError;
+pub use listen::{BindError, SocketError};
 pub use reload::{Reload, ReloadError, ReloadModel, ReloadVersions};
 pub use server::{Addresses, Server, Services};
 pub use status::{Code, ServeError};

@@ -3,11 +3,12 @@
 //! The request's content type is not looked at: `curl -d` and the usual load testers send none or the wrong one. Every
 //! answer is JSON, errors too.
 
+mod cors;
 mod predict;
 mod route;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use salver_protocol::{json, metadata as wire};
 
@@ -30,10 +31,14 @@ pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody>
     let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
     let result = until(deadline, respond(&mut work, call)).await;
     let reservation = work.end(result.as_ref().err());
-    match result {
+    let mut response = match result {
         Ok(answer) => success(answer, reservation),
         Err(error) => error_response(&error),
+    };
+    if app.config.has_cors {
+        cors::allow(response.headers_mut());
     }
+    response
 }
 
 /// Answers a request to a port that does not speak REST.
@@ -66,7 +71,7 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         .path_and_query()
         .map_or("/", |target| target.as_str());
     match route::parse(&call.method, target)? {
-        Route::Options => options(&call.headers),
+        Route::Options => cors::preflight(&call.headers).map(|()| Answer::json(Vec::new())),
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
         Route::Predict(model) => predict::answer(work, call, &model).await.map(Answer::json),
@@ -74,23 +79,6 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
             "classify and regress take tf.Example, which no engine of this build can parse; use :predict".to_owned(),
         )),
     }
-}
-
-/// Answers a browser's question whether it may ask.
-fn options(headers: &HeaderMap) -> Result<Answer, ServeError> {
-    let origin = headers
-        .get(ORIGIN)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    if origin.starts_with(b"http://") || origin.starts_with(b"https://") {
-        return Ok(Answer {
-            body: Bytes::new(),
-            status: StatusCode::OK,
-        });
-    }
-    Err(ServeError::MalformedRequest(
-        "OPTIONS without an http or https Origin".to_owned(),
-    ))
 }
 
 fn status(app: &App, model: &Model) -> Result<Answer, ServeError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +22,7 @@ use crate::config::{Listen, ServerConfig};
 use crate::connection::{self, Phase};
 use crate::context::RequestIds;
 use crate::grpc::Standard;
-use crate::listen::{self, BindError};
+use crate::listen::{BindError, Listener, Port};
 use crate::reload::Reload;
 use crate::tasks::{CpuPool, Tasks};
 
@@ -43,10 +44,12 @@ impl fmt::Debug for Services {
 }
 
 /// Where the server listens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// gRPC.
     pub grpc: Option<SocketAddr>,
+    /// gRPC over a UNIX socket.
+    pub grpc_socket: Option<PathBuf>,
     /// REST.
     pub rest: Option<SocketAddr>,
     /// Metrics, health and readiness.
@@ -56,7 +59,7 @@ pub struct Addresses {
 /// A server whose ports are bound.
 pub struct Server {
     app: Arc<App>,
-    listeners: Vec<(TcpListener, Speaks)>,
+    listeners: Vec<Listener>,
     addresses: Addresses,
 }
 
@@ -73,12 +76,15 @@ impl Server {
     /// what readiness probes look for.
     ///
     /// # Errors
-    /// [`BindError`] names the port that is taken.
+    /// [`BindError`] names the port that is taken, or says why there can be no socket at its path.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn bind(config: ServerConfig, services: Services) -> Result<Self, BindError> {
-        let (listeners, addresses) = bind_all(&config)?;
+        let Bound {
+            listeners,
+            addresses,
+        } = bind_all(&config)?;
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let app = App {
             budget: ByteBudget::new(config.max_inflight_bytes),
@@ -101,8 +107,8 @@ impl Server {
 
     /// Returns where the server listens.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Serves until `shutdown` completes, then drains: not ready, a pause, no new connections, requests in flight
@@ -117,10 +123,10 @@ impl Server {
         // One message for each listener: how many connections it had to cut.
         let (cut, mut cuts) = mpsc::channel(listeners.len().max(1));
         let mut accepting = Tasks::default();
-        for (listener, speaks) in listeners {
+        for listener in listeners {
             let (app, watched, cut) = (Arc::clone(&app), watched.clone(), cut.clone());
             accepting.spawn(async move {
-                let num_cut = connection::accept(listener, speaks, app, watched).await;
+                let num_cut = connection::accept(listener, app, watched).await;
                 if cut.send(num_cut).await.is_err() {
                     warn!("the server ended before its listener");
                 }
@@ -146,70 +152,64 @@ impl Server {
     }
 }
 
-fn bind_all(config: &ServerConfig) -> Result<(Vec<(TcpListener, Speaks)>, Addresses), BindError> {
-    let mut listeners = Vec::new();
-    let mut addresses = Addresses::default();
-    let is_single = config.single != Listen::Off;
-    let admin = listen::bind("admin", config.host, config.admin)?;
-    let admin_elsewhere = admin.is_some();
-    let mut add = |listener: Option<TcpListener>, speaks: Speaks| {
-        let address = listener
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
-        if let Some(listener) = listener {
-            addresses.grpc = addresses.grpc.or(address.filter(|_| speaks.grpc));
-            addresses.rest = addresses.rest.or(address.filter(|_| speaks.rest));
-            addresses.admin = addresses.admin.or(address.filter(|_| speaks.admin));
-            listeners.push((listener, speaks));
-        }
-    };
-    add(
-        admin,
-        Speaks {
-            grpc: false,
-            rest: false,
-            admin: true,
-        },
-    );
-    if is_single {
-        let single = listen::bind("gRPC and REST", config.host, config.single)?;
-        add(
-            single,
-            Speaks {
-                grpc: true,
-                rest: true,
-                admin: !admin_elsewhere,
-            },
-        );
-    } else {
-        let grpc = listen::bind("gRPC", config.host, config.grpc)?;
-        let rest = listen::bind("REST", config.host, config.rest)?;
-        // Somewhere there must be metrics: with REST off they are on the gRPC port.
-        let admin_on_grpc = rest.is_none() && !admin_elsewhere;
-        add(
-            grpc,
-            Speaks {
-                grpc: true,
-                rest: false,
-                admin: admin_on_grpc,
-            },
-        );
-        add(
-            rest,
-            Speaks {
-                grpc: false,
-                rest: true,
-                admin: !admin_elsewhere,
-            },
-        );
+/// Everything that is listened on.
+#[derive(Default)]
+struct Bound {
+    listeners: Vec<Listener>,
+    addresses: Addresses,
+}
+
+impl Bound {
+    fn add(&mut self, socket: Option<TcpListener>, speaks: Speaks) {
+        let Some(socket) = socket else { return };
+        let address = socket.local_addr().ok();
+        let addresses = &mut self.addresses;
+        addresses.grpc = addresses.grpc.or(address.filter(|_| speaks.grpc));
+        addresses.rest = addresses.rest.or(address.filter(|_| speaks.rest));
+        addresses.admin = addresses.admin.or(address.filter(|_| speaks.admin));
+        self.listeners.push(Listener::tcp(socket, speaks));
     }
-    Ok((listeners, addresses))
+}
+
+fn bind_all(config: &ServerConfig) -> Result<Bound, BindError> {
+    let port = |api, listen| Port {
+        api,
+        host: config.host,
+        listen,
+        is_shared: false,
+    };
+    let mut bound = Bound::default();
+    let admin = port("admin", config.admin).bind()?;
+    let admin_elsewhere = admin.is_some();
+    bound.add(admin, Speaks::ADMIN);
+    let (grpc, rest, single) = if config.single == Listen::Off {
+        let grpc = Port {
+            is_shared: config.channel.is_port_shared,
+            ..port("gRPC", config.grpc)
+        };
+        (grpc.bind()?, port("REST", config.rest).bind()?, None)
+    } else {
+        (None, None, port("gRPC and REST", config.single).bind()?)
+    };
+    // Somewhere there must be metrics: with REST off they are where gRPC is.
+    let admin_on_grpc = rest.is_none() && single.is_none() && !admin_elsewhere;
+    let on_grpc = Speaks::GRPC.and_admin(admin_on_grpc);
+    bound.add(grpc, on_grpc);
+    bound.add(rest, Speaks::REST.and_admin(!admin_elsewhere));
+    bound.add(single, Speaks::BOTH.and_admin(!admin_elsewhere));
+    if let Some(path) = &config.grpc_socket {
+        bound.listeners.push(Listener::unix(path, on_grpc)?);
+        bound.addresses.grpc_socket = Some(path.clone());
+    }
+    Ok(bound)
 }
 
 fn announce(addresses: &Addresses) {
     let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let grpc_socket = addresses.grpc_socket.as_ref();
     info!(
         grpc = text(addresses.grpc),
+        grpc_socket = grpc_socket.map(|path| path.display().to_string()),
         rest = text(addresses.rest),
         admin = text(addresses.admin),
         "serving"

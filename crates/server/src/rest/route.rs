@@ -33,11 +33,11 @@ pub(super) fn parse(method: &Method, target: &str) -> Result<Route, ServeError> 
         )));
     };
     let malformed = || ServeError::MalformedRequest(format!("{method} {target}"));
-    if target.contains('?') {
-        return Err(malformed());
-    }
     if method == Method::OPTIONS {
         return Ok(Route::Options);
+    }
+    if target.contains('?') {
+        return Err(malformed());
     }
     let rest = strip_prefix_ignoring_case(rest, "models").ok_or_else(malformed)?;
     if method == Method::POST {
@@ -171,6 +171,7 @@ mod tests {
                 Route::Regress,
             ),
             (Method::OPTIONS, "/v1/models/m:predict", Route::Options),
+            (Method::OPTIONS, "/v1/models/m:predict?x=1", Route::Options),
         ];
         for (method, path, expected) in rows {
             assert_eq!(parse(&method, path).expect(path), expected, "{path}");
@@ -225,6 +226,16 @@ mod tests {
                 Method::GET,
                 "/v1/models/m/versions/x",
                 "Malformed request: GET /v1/models/m/versions/x",
+            ),
+            (
+                Method::HEAD,
+                "/v1/models/m",
+                "Malformed request: HEAD /v1/models/m",
+            ),
+            (
+                Method::DELETE,
+                "/v1/models/m",
+                "Malformed request: DELETE /v1/models/m",
             ),
             (Method::GET, "/v1/foo", "Malformed request: GET /v1/foo"),
             (

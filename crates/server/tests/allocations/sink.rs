@@ -14,7 +14,7 @@ use salver_repository::{
     FileSystemSource, LoadedModel, ModelLoaderFactory, ModelSettings, Root, SourceConfig,
 };
 use salver_servable::{AvailabilityPreserving, Manager, ManagerConfig, Source, SourceTask};
-use salver_server::{Listen, ServerConfig, Services};
+use salver_server::{ChannelConfig, Listen, ServerConfig, Services};
 use salver_telemetry::Metrics;
 use salver_tensor::{DType, Dim, Tensor, TensorSpec};
 use tokio::runtime::Runtime;
@@ -98,9 +98,12 @@ fn server_config() -> ServerConfig {
     ServerConfig {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         grpc: Listen::Auto,
+        grpc_socket: None,
         rest: Listen::Off,
         single: Listen::Off,
         admin: Listen::Off,
+        channel: ChannelConfig::default(),
+        has_cors: false,
         max_inflight_bytes: 64 << 20,
         max_inflated_bytes: 64 << 20,
         header_timeout: Duration::from_secs(20),
