@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_BINARY = REPOSITORY / "target/debug/salver"
 
 # Variables that say where engines are; every other setting of the caller's own servers is kept away from tests.
-KEPT_VARIABLES = {"SALVER_CACHE_DIR", "SALVER_ONNXRUNTIME_LIB"}
+KEPT_VARIABLES = {"SALVER_CACHE_DIR", "SALVER_ONNXRUNTIME_LIB", "SALVER_TENSORFLOW_LIB"}
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
@@ -52,7 +52,10 @@ class Server:
     def __init__(self, models: Path, *arguments: str, prefix: Sequence[str] = (), rest_is_on: bool = True) -> None:
         rest = ["--rest_api_port=auto"] if rest_is_on else []
         addresses = ["--host=127.0.0.1", "--port=auto", *rest]
-        self.command = [*prefix, str(binary()), "serve", str(models), *addresses, *engine_arguments(), *arguments]
+        self._start([*prefix, str(binary()), "serve", str(models), *addresses, *engine_arguments(), *arguments])
+
+    def _start(self, command: list[str], executable: Path | None = None) -> None:
+        self.command = command
         self.log: list[dict[str, Any]] = []
         self.serving: dict[str, Any] = {}
         self.ready_seconds = 0.0
@@ -60,6 +63,7 @@ class Server:
         self._started = time.perf_counter()
         self.process = subprocess.Popen(
             self.command,
+            executable=executable,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -147,3 +151,14 @@ class Server:
             return
         code = self.stop()
         assert code == 0, f"exit code {code} after SIGTERM; its log:\n{self.log_text()}"
+
+
+class ModelServer(Server):
+    """The same binary under the name `tensorflow_model_server`, started with that program's flags.
+
+    Only the address is its own: 127.0.0.1, and ports that the system chooses.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        addresses = ["--host=127.0.0.1", "--port=auto", "--rest_api_port=auto"]
+        self._start(["tensorflow_model_server", *addresses, *arguments], binary())
