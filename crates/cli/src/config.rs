@@ -211,6 +211,8 @@ fn server(
         rest,
         single,
         admin: get.listen("admin_port", args.admin_port.as_ref(), Listen::Off),
+        tls: None,
+        has_rest_tls: false,
         channel: ChannelConfig::default(),
         has_cors: false,
         max_inflight_bytes: get.bytes(

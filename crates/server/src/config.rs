@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::channel::ChannelConfig;
+use crate::tls::TlsConfig;
 
 /// Where to listen for one API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,10 @@ pub struct ServerConfig {
     pub single: Listen,
     /// Metrics, health and readiness; on the REST port if off.
     pub admin: Listen,
+    /// What secures gRPC, on its port and on its socket, and the single port; `None` for plain text.
+    pub tls: Option<TlsConfig>,
+    /// Whether `tls` secures the REST port too. A separate admin port is never secured.
+    pub has_rest_tls: bool,
     /// What one connection that speaks gRPC may do.
     pub channel: ChannelConfig,
     /// Whether REST answers let scripts from other sites read them.

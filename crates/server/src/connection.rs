@@ -12,12 +12,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::app::{App, Speaks};
 use crate::config::ServerConfig;
-use crate::connection::lifetime::{Activity, Busy, Lifetime, Limits, Step};
-use crate::listen::{Listener, Peer, Stream};
+use crate::connection::lifetime::{Activity, Busy, LAST_REQUEST_TIMEOUT, Lifetime, Limits, Step};
+use crate::listen::{Incoming, Listener, Stream};
 use crate::tasks::{StreamExecutor, Tasks};
 
 /// How much one HTTP/2 stream may send ahead of being read: pictures in one go.
@@ -51,13 +51,10 @@ pub(crate) async fn accept(
     mut phase: watch::Receiver<Phase>,
 ) -> usize {
     let mut connections = Tasks::default();
-    let speaks = listener.speaks;
     while *phase.borrow() == Phase::Open {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < app.config.max_connections => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(serve(stream, peer, speaks, Arc::clone(&app), phase.clone()));
-                }
+                Ok(incoming) => connections.spawn(serve(incoming, Arc::clone(&app), phase.clone())),
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -68,9 +65,8 @@ pub(crate) async fn accept(
         }
     }
     // Clients whose connections the kernel has completed count on an answer.
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await
-    {
-        connections.spawn(serve(stream, peer, speaks, Arc::clone(&app), phase.clone()));
+    while let Ok(Ok(incoming)) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+        connections.spawn(serve(incoming, Arc::clone(&app), phase.clone()));
     }
     drop(listener);
     let Phase::Draining(deadline) = *phase.borrow() else {
@@ -87,14 +83,12 @@ pub(crate) async fn accept(
     num_cut
 }
 
-async fn serve(
-    stream: Box<dyn Stream>,
-    peer: Peer,
-    speaks: Speaks,
-    app: Arc<App>,
-    mut phase: watch::Receiver<Phase>,
-) {
+async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Phase>) {
     let begin = Instant::now();
+    let Incoming { peer, speaks, .. } = incoming;
+    let Some(stream) = secure(incoming, begin + app.config.header_timeout, &mut phase).await else {
+        return;
+    };
     let mut lifetime = Lifetime::new(&limits(&app, speaks), begin);
     let activity = Arc::new(watch::Sender::new(Activity::none_since(begin)));
     if *phase.borrow() != Phase::Open {
@@ -138,6 +132,44 @@ async fn serve(
                 lifetime.drain(Instant::now(), *activity.borrow());
             }
             () = sleep_until_or_ever(until) => {}
+        }
+    }
+}
+
+/// Secures a connection if its port is, by a deadline, or by one closer at hand once the server drains.
+async fn secure(
+    incoming: Incoming,
+    mut deadline: Instant,
+    phase: &mut watch::Receiver<Phase>,
+) -> Option<Box<dyn Stream>> {
+    let Incoming {
+        stream, peer, tls, ..
+    } = incoming;
+    let Some(tls) = tls else { return Some(stream) };
+    let mut handshake = pin!(tls.secure(stream));
+    let mut is_draining = false;
+    loop {
+        if !is_draining && *phase.borrow() != Phase::Open {
+            is_draining = true;
+            deadline = deadline.min(Instant::now() + LAST_REQUEST_TIMEOUT);
+        }
+        tokio::select! {
+            secured = &mut handshake => match secured {
+                Ok(secured) => return Some(secured),
+                Err(error) if error.is_refusal() => {
+                    info!(%peer, %error, "TLS handshake failed");
+                    return None;
+                }
+                Err(error) => {
+                    debug!(%peer, %error, "TLS handshake given up");
+                    return None;
+                }
+            },
+            _ = phase.changed(), if !is_draining => {}
+            () = tokio::time::sleep_until(deadline) => {
+                debug!(%peer, "connection closed: no TLS handshake in time");
+                return None;
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ mod rest;
 mod server;
 mod status;
 mod tasks;
+mod tls;
 mod work;
 
 pub use channel::{ChannelArgumentError, ChannelArguments, ChannelConfig};
@@ -37,3 +38,4 @@ pub use listen::{BindError, SocketError};
 pub use reload::{Reload, ReloadError, ReloadModel, ReloadVersions};
 pub use server::{Addresses, Server, Services};
 pub use status::{Code, ServeError};
+pub use tls::{TlsConfig, TlsError, TlsHandle};

@@ -5,6 +5,7 @@ mod unix;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,6 +14,7 @@ use tracing::debug;
 
 use crate::app::Speaks;
 use crate::config::Listen;
+use crate::tls::{Tls, TlsError};
 
 pub use unix::SocketError;
 use unix::UnixSocket;
@@ -20,7 +22,7 @@ use unix::UnixSocket;
 /// Connections that the kernel holds before they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// A port or the socket could not be bound.
+/// The server cannot listen as it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A port.
@@ -45,6 +47,12 @@ pub enum BindError {
         #[source]
         source: SocketError,
     },
+    /// The certificates cannot be used.
+    #[error("connections cannot be secured: {0}")]
+    Tls(#[from] TlsError),
+    /// REST is to be secured, and there is nothing to do it with.
+    #[error("REST cannot be secured: there is no certificate and key")]
+    NoCertificates,
 }
 
 /// Bytes both ways, whatever carries them.
@@ -52,9 +60,10 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A port or socket that is listened on, and what it answers to.
+/// A port or socket that is listened on, what it answers to, and what secures it.
 pub(crate) struct Listener {
     pub(crate) speaks: Speaks,
+    pub(crate) tls: Option<Arc<Tls>>,
     socket: Bound,
 }
 
@@ -67,6 +76,7 @@ impl Listener {
     pub(crate) fn tcp(socket: TcpListener, speaks: Speaks) -> Self {
         Self {
             speaks,
+            tls: None,
             socket: Bound::Tcp(socket),
         }
     }
@@ -79,15 +89,33 @@ impl Listener {
         })?;
         Ok(Self {
             speaks,
+            tls: None,
             socket: Bound::Unix(socket),
         })
+    }
+
+    pub(crate) fn secured(self, tls: Option<&Arc<Tls>>) -> Self {
+        Self {
+            tls: tls.map(Arc::clone),
+            ..self
+        }
     }
 
     /// Waits for a connection.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Peer)> {
+    pub(crate) async fn accept(&self) -> std::io::Result<Incoming> {
+        let (stream, peer) = self.accept_plain().await?;
+        Ok(Incoming {
+            stream,
+            peer,
+            speaks: self.speaks,
+            tls: self.tls.clone(),
+        })
+    }
+
+    async fn accept_plain(&self) -> std::io::Result<(Box<dyn Stream>, Peer)> {
         match &self.socket {
             Bound::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
@@ -103,6 +131,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// A connection that has just been accepted; nothing has been read from it.
+pub(crate) struct Incoming {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) peer: Peer,
+    pub(crate) speaks: Speaks,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Who is at the other end of a connection.

@@ -25,6 +25,10 @@ use crate::grpc::Standard;
 use crate::listen::{BindError, Listener, Port};
 use crate::reload::Reload;
 use crate::tasks::{CpuPool, Tasks};
+use crate::tls::{Tls, TlsHandle};
+
+/// Handshakes under way at once: each costs some 10 kB and a millisecond of one core.
+const MAX_HANDSHAKES: usize = 1024;
 
 /// What the server is a front to.
 #[derive(Clone)]
@@ -61,6 +65,7 @@ pub struct Server {
     app: Arc<App>,
     listeners: Vec<Listener>,
     addresses: Addresses,
+    tls: Option<Arc<Tls>>,
 }
 
 impl fmt::Debug for Server {
@@ -76,7 +81,7 @@ impl Server {
     /// what readiness probes look for.
     ///
     /// # Errors
-    /// [`BindError`] names the port that is taken, or says why there can be no socket at its path.
+    /// [`BindError`] names the port that is taken, or says why the socket or the certificates cannot be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -84,6 +89,7 @@ impl Server {
         let Bound {
             listeners,
             addresses,
+            tls,
         } = bind_all(&config)?;
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let app = App {
@@ -102,6 +108,7 @@ impl Server {
             app: Arc::new(app),
             listeners,
             addresses,
+            tls,
         })
     }
 
@@ -111,6 +118,12 @@ impl Server {
         &self.addresses
     }
 
+    /// Returns what replaces the certificates of the running server; `None` if it has none.
+    #[must_use]
+    pub fn tls_handle(&self) -> Option<TlsHandle> {
+        self.tls.clone().map(TlsHandle::new)
+    }
+
     /// Serves until `shutdown` completes, then drains: not ready, a pause, no new connections, requests in flight
     /// finish, what is left at the deadline is cut. Returns how many connections had to be cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
@@ -118,6 +131,7 @@ impl Server {
             app,
             listeners,
             addresses,
+            ..
         } = self;
         let (phase, watched) = watch::channel(Phase::Open);
         // One message for each listener: how many connections it had to cut.
@@ -157,17 +171,19 @@ impl Server {
 struct Bound {
     listeners: Vec<Listener>,
     addresses: Addresses,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Bound {
-    fn add(&mut self, socket: Option<TcpListener>, speaks: Speaks) {
+    fn add(&mut self, socket: Option<TcpListener>, speaks: Speaks, tls: Option<&Arc<Tls>>) {
         let Some(socket) = socket else { return };
         let address = socket.local_addr().ok();
         let addresses = &mut self.addresses;
         addresses.grpc = addresses.grpc.or(address.filter(|_| speaks.grpc));
         addresses.rest = addresses.rest.or(address.filter(|_| speaks.rest));
         addresses.admin = addresses.admin.or(address.filter(|_| speaks.admin));
-        self.listeners.push(Listener::tcp(socket, speaks));
+        self.listeners
+            .push(Listener::tcp(socket, speaks).secured(tls));
     }
 }
 
@@ -178,10 +194,12 @@ fn bind_all(config: &ServerConfig) -> Result<Bound, BindError> {
         listen,
         is_shared: false,
     };
+    let tls = tls(config)?;
+    let rest_tls = tls.as_ref().filter(|_| config.has_rest_tls);
     let mut bound = Bound::default();
     let admin = port("admin", config.admin).bind()?;
     let admin_elsewhere = admin.is_some();
-    bound.add(admin, Speaks::ADMIN);
+    bound.add(admin, Speaks::ADMIN, None);
     let (grpc, rest, single) = if config.single == Listen::Off {
         let grpc = Port {
             is_shared: config.channel.is_port_shared,
@@ -194,14 +212,30 @@ fn bind_all(config: &ServerConfig) -> Result<Bound, BindError> {
     // Somewhere there must be metrics: with REST off they are where gRPC is.
     let admin_on_grpc = rest.is_none() && single.is_none() && !admin_elsewhere;
     let on_grpc = Speaks::GRPC.and_admin(admin_on_grpc);
-    bound.add(grpc, on_grpc);
-    bound.add(rest, Speaks::REST.and_admin(!admin_elsewhere));
-    bound.add(single, Speaks::BOTH.and_admin(!admin_elsewhere));
+    let on_rest = Speaks::REST.and_admin(!admin_elsewhere);
+    let on_single = Speaks::BOTH.and_admin(!admin_elsewhere);
+    bound.add(grpc, on_grpc, tls.as_ref());
+    bound.add(rest, on_rest, rest_tls);
+    bound.add(single, on_single, tls.as_ref());
     if let Some(path) = &config.grpc_socket {
-        bound.listeners.push(Listener::unix(path, on_grpc)?);
+        let socket = Listener::unix(path, on_grpc)?.secured(tls.as_ref());
+        bound.listeners.push(socket);
         bound.addresses.grpc_socket = Some(path.clone());
     }
+    bound.tls = tls;
     Ok(bound)
+}
+
+fn tls(config: &ServerConfig) -> Result<Option<Arc<Tls>>, BindError> {
+    let Some(certificates) = &config.tls else {
+        return match config.has_rest_tls {
+            true => Err(BindError::NoCertificates),
+            false => Ok(None),
+        };
+    };
+    // However slow handshakes are, half of all connections are left for those who are through.
+    let max_handshakes = (config.max_connections / 2).min(MAX_HANDSHAKES);
+    Ok(Some(Tls::new(certificates, max_handshakes)?))
 }
 
 fn announce(addresses: &Addresses) {

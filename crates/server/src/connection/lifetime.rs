@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long a connection that was accepted just before the end has for its request.
-const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What bounds a connection's life.
 #[derive(Clone, Copy, Debug)]

@@ -102,6 +102,8 @@ fn server_config() -> ServerConfig {
         rest: Listen::Off,
         single: Listen::Off,
         admin: Listen::Off,
+        tls: None,
+        has_rest_tls: false,
         channel: ChannelConfig::default(),
         has_cors: false,
         max_inflight_bytes: 64 << 20,
