@@ -234,6 +234,8 @@ fn server(
         ),
         max_connection_age: Some(age).filter(|age| !age.is_zero()),
         max_connections: get.count("max_connections", args.max_connections.as_ref(), 10_000),
+        is_tensor_content: false,
+        checks_method_names: false,
         access_log: get.switch("access-log", args.access_log.as_ref()),
         drain_delay: get.duration("drain-delay", args.drain_delay.as_ref(), Duration::ZERO),
         drain_timeout: get.duration("drain-timeout", args.drain_timeout.as_ref(), seconds(25)),

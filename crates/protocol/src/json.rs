@@ -1,8 +1,8 @@
-//! JSON bodies of TensorFlow Serving's REST predict call, in and out.
+//! JSON bodies of TensorFlow Serving's REST calls, in and out: predict, classify and regress.
 //!
 //! Numbers go straight from the text of a request into a typed, 64-byte-aligned buffer; no document tree is ever
 //! built. Owns the two request forms (row: `instances`, columnar: `inputs`), the two answer forms (`predictions`,
-//! `outputs`) and the error form. Does not know HTTP, models or which code an error becomes.
+//! `outputs`), rows of `tensorflow.Example` and their `results`, and the error form. Does not know HTTP, models or which code an error becomes.
 //!
 //! ```text
 //! body ─► one optimistic pass: members in order, tensors parsed on the way ─► PredictBody
@@ -19,12 +19,15 @@
 mod base64;
 mod columnar;
 mod error;
+mod examples;
 mod excerpt;
+mod feature;
 mod nested;
 mod number_text;
 mod numbers;
 mod outline;
 mod request;
+mod results;
 mod rounding;
 mod row;
 mod scanner;
@@ -34,8 +37,12 @@ mod writer;
 
 use salver_tensor::Tensor;
 
+use crate::inference::Examples;
+
 pub use error::JsonError;
+pub use examples::parse_examples;
 pub use request::{check_predict, parse_predict};
+pub use results::encode_results;
 pub use writer::{encode_error, encode_predict};
 
 /// The highest rank that a tensor in a body may have, batch axis included.
@@ -61,6 +68,15 @@ pub struct PredictBody {
     pub format: Format,
     /// One tensor per input, in the order of the signature.
     pub inputs: Vec<Tensor>,
+}
+
+/// A parsed classify or regress request.
+#[derive(Clone, Debug)]
+pub struct ExamplesBody {
+    /// The signature that the body names, if it names one.
+    pub signature_name: Option<String>,
+    /// The rows, each a serialized `tensorflow.Example`.
+    pub examples: Examples,
 }
 
 #[cfg(test)]

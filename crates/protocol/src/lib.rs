@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! frames ─► rope ─► predict ─► tensor_proto ─► Tensor        Tensor ─► tensor_proto ─► predict ─► bytes
+//! frames ─► rope ─► inference ──────────────► Tensor        Tensor ─► inference ──────────────► bytes
 //! body   ─► json ───────────────────────────► Tensor        Tensor ─► json ───────────────────► bytes
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! is allocated because a message announces a length; every decoder is bounded by what arrived and by a budget.
 
 pub mod config;
+pub mod inference;
 pub mod json;
 pub mod metadata;
 mod model_spec;

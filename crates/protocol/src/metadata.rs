@@ -5,11 +5,13 @@
 
 mod json;
 mod protobuf;
+mod text;
 
 use salver_tensor::TensorSpec;
 
 pub use json::{metadata_json, status_json};
 pub use protobuf::{encode_metadata, encode_status};
+pub use text::debug_string;
 
 /// A signature to be told about.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ use salver_wire::WireError;
 use crate::ModelSpec;
 use crate::tensor_proto::TensorProtoError;
 
+pub(crate) use decode::merge_model;
 pub use decode::{decode_request, decode_response};
 pub use encode::{ModelSpecEcho, encode_request, encode_response};
 

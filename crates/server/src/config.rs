@@ -68,6 +68,10 @@ pub struct ServerConfig {
     pub max_connection_age: Option<Duration>,
     /// Connections open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// Whether Predict over gRPC answers with `tensor_content` rather than with the list of each dtype.
+    pub is_tensor_content: bool,
+    /// Whether a signature only takes the calls that its method name says it is for.
+    pub checks_method_names: bool,
     /// Whether one log line is written for each request.
     pub access_log: bool,
     /// Between "not ready" and the closing of the ports, for load balancers to notice.

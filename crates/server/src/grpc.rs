@@ -5,6 +5,7 @@
 //! arrive and tensors are copied once, from the HTTP/2 frames to where the engine reads them. Health and reflection are
 //! tonic's, with small message limits.
 
+mod inference;
 mod model_service;
 mod model_spec;
 mod predict;
@@ -20,6 +21,7 @@ use salver_protocol::rope::Rope;
 use crate::admission::Reservation;
 use crate::app::{App, Call};
 use crate::context::grpc_timeout;
+use crate::inference::InferenceMethod;
 use crate::response::ResponseBody;
 use crate::status::ServeError;
 use crate::work::{Work, until};
@@ -69,6 +71,9 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
     let message = unary::receive(work, &call.headers, call.body, limit_bytes).await?;
     match rpc {
         Rpc::Predict => predict::predict(work, message).await,
+        Rpc::Classify => inference::ask(work, message, InferenceMethod::Classify).await,
+        Rpc::Regress => inference::ask(work, message, InferenceMethod::Regress).await,
+        Rpc::MultiInference => inference::ask_all(work, message).await,
         Rpc::GetModelMetadata => predict::metadata(work.app, message),
         Rpc::GetModelStatus => model_service::status(work.app, message),
         Rpc::HandleReloadConfigRequest => model_service::reload(work.app, message).await,
@@ -79,17 +84,20 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rpc {
     Predict,
+    Classify,
+    Regress,
+    MultiInference,
     GetModelMetadata,
     GetModelStatus,
     HandleReloadConfigRequest,
 }
 
 impl Rpc {
-    /// Returns how large a request may be: tensors as large as the budget; what becomes a tree of small objects, many
+    /// Returns how large a request may be: tensors and rows as large as the budget; what becomes a tree of small objects, many
     /// times larger than its message, much less.
     fn max_request_bytes(self, budget_bytes: u64) -> u64 {
         match self {
-            Self::Predict => budget_bytes,
+            Self::Predict | Self::Classify | Self::Regress | Self::MultiInference => budget_bytes,
             Self::GetModelMetadata | Self::GetModelStatus => MAX_QUESTION_BYTES.min(budget_bytes),
             Self::HandleReloadConfigRequest => MAX_CONFIG_BYTES.min(budget_bytes),
         }
@@ -98,17 +106,13 @@ impl Rpc {
     fn of(path: &str) -> Result<Self, ServeError> {
         match path {
             "/tensorflow.serving.PredictionService/Predict" => Ok(Self::Predict),
+            "/tensorflow.serving.PredictionService/Classify" => Ok(Self::Classify),
+            "/tensorflow.serving.PredictionService/Regress" => Ok(Self::Regress),
+            "/tensorflow.serving.PredictionService/MultiInference" => Ok(Self::MultiInference),
             "/tensorflow.serving.PredictionService/GetModelMetadata" => Ok(Self::GetModelMetadata),
             "/tensorflow.serving.ModelService/GetModelStatus" => Ok(Self::GetModelStatus),
             "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
                 Ok(Self::HandleReloadConfigRequest)
-            }
-            "/tensorflow.serving.PredictionService/Classify"
-            | "/tensorflow.serving.PredictionService/Regress"
-            | "/tensorflow.serving.PredictionService/MultiInference" => {
-                Err(ServeError::Unimplemented(format!(
-                    "{path} takes tf.Example, which no engine of this build can parse; use Predict"
-                )))
             }
             _ => Err(ServeError::Unimplemented(format!("unknown method {path}"))),
         }

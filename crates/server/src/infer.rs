@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::status::{Code, ServeError};
 use crate::work::Work;
-use salver_backend::{Signature, Signatures};
+use salver_backend::{DEFAULT_SIGNATURE, Signature, Signatures};
 use salver_batching::Batch;
 use salver_protocol::metadata::{SignatureView, VersionState};
 use salver_protocol::tensor_proto::{self, TensorProtoError};
@@ -16,7 +16,14 @@ use salver_servable::{
     Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus,
 };
 use salver_telemetry::{Phase, SignatureMetrics};
-use salver_tensor::Tensor;
+use salver_tensor::{Tensor, TensorSpec};
+
+/// What a signature that takes predictions may say it is for.
+const PREDICTION_METHODS: [&str; 3] = [
+    "tensorflow/serving/predict",
+    "tensorflow/serving/classify",
+    "tensorflow/serving/regress",
+];
 
 /// Finds the version of a model that a request names.
 pub(crate) fn lookup(
@@ -37,60 +44,116 @@ pub(crate) fn lookup(
         .map_err(ServeError::Lookup)
 }
 
-/// Puts the inputs of a request into the order of the signature.
+/// Returns the name that an empty one stands for.
+pub(crate) fn or_default(signature_name: &str) -> &str {
+    if signature_name.is_empty() {
+        DEFAULT_SIGNATURE
+    } else {
+        signature_name
+    }
+}
+
+/// Checks that a signature may be asked for a prediction, where that is wanted.
+pub(crate) fn check_method_name(app: &App, signature: &Signature) -> Result<(), ServeError> {
+    let is_known = PREDICTION_METHODS.contains(&&*signature.method_name);
+    if is_known || !app.config.checks_method_names {
+        return Ok(());
+    }
+    Err(ServeError::PredictMethodName {
+        known: list(PREDICTION_METHODS.into_iter(), ", "),
+        actual: signature.method_name.to_string(),
+    })
+}
+
+/// Puts the inputs of a request into the order of the signature; those that it leaves out and that have a default are
+/// that.
 ///
 /// # Errors
-/// In TensorFlow Serving's order: number of inputs, names, decoding, dtypes. Shapes never: they are the model's matter.
+/// In TensorFlow Serving's order: number of inputs, names, decoding. Dtypes are checked later, shapes never: they are
+/// the model's matter.
 pub(crate) fn arrange(
     signature: &Signature,
     sent: Vec<(String, Result<Tensor, TensorProtoError>)>,
 ) -> Result<Vec<Tensor>, ServeError> {
-    if sent.len() != signature.inputs.len() {
+    let (num_sent, num_wanted) = (sent.len(), signature.inputs.len());
+    if num_sent > num_wanted || (num_sent < num_wanted && signature.defaults.is_empty()) {
         return Err(count_mismatch(signature, &sent));
     }
-    let mut slots: Vec<Option<Tensor>> = vec![None; signature.inputs.len()];
-    let mut failed = None;
-    let names: Vec<String> = sent.iter().map(|(name, _)| name.clone()).collect();
+    let mut slots: Vec<Option<Result<Tensor, TensorProtoError>>> = vec![None; num_wanted];
+    let mut unused = Vec::new();
     for (name, tensor) in sent {
-        match (signature.input_idx(&name), tensor) {
-            (Some(input_idx), Ok(tensor)) => slots[input_idx] = Some(tensor),
-            (Some(_), Err(error)) => failed = Some((name, error)),
-            (None, _) => {}
+        match signature.input_idx(&name) {
+            Some(input_idx) => slots[input_idx] = Some(tensor),
+            None => unused.push(name),
         }
     }
-    if let Some(missing) = signature
-        .inputs
-        .iter()
-        .find(|spec| !names.iter().any(|name| *name == *spec.name))
-    {
-        return Err(ServeError::InputAlias {
-            alias: missing.name.to_string(),
-            feed: missing.tensor_name.to_string(),
-            sent: list(names.iter().map(String::as_str)),
-        });
-    }
-    if let Some((input, error)) = failed {
-        return Err(ServeError::TensorProto {
-            input,
+    let used = slots.iter().zip(&signature.inputs);
+    let used = used.filter_map(|(slot, spec)| slot.as_ref().map(|_| &*spec.name));
+    let names = Names {
+        used: used.map(str::to_owned).collect(),
+        unused,
+    };
+    let mut tensors = Vec::with_capacity(num_wanted);
+    for (slot, spec) in slots.into_iter().zip(&signature.inputs) {
+        let default = || signature.defaults.get(&spec.name).cloned().map(Ok);
+        let tensor = slot
+            .or_else(default)
+            .ok_or_else(|| names.missing(signature, spec))?;
+        let tensor = tensor.map_err(|error| ServeError::TensorProto {
+            input: spec.name.to_string(),
             reason: error.to_string(),
-        });
+        })?;
+        tensors.push(tensor);
     }
-    let tensors: Vec<Tensor> = slots.into_iter().flatten().collect();
-    check_dtypes(signature, &tensors)?;
+    if !names.unused.is_empty() {
+        return Err(names.unused());
+    }
     Ok(tensors)
 }
 
-fn check_dtypes(signature: &Signature, tensors: &[Tensor]) -> Result<(), ServeError> {
-    for (arg_idx, (spec, tensor)) in signature.inputs.iter().zip(tensors).enumerate() {
-        if spec.dtype != tensor.dtype() {
-            return Err(ServeError::InputDType {
-                arg_idx,
-                expected: tensor_proto::dtype_word(spec.dtype),
-                actual: tensor_proto::dtype_word(tensor.dtype()),
-            });
+/// The inputs that a request names, for messages.
+struct Names {
+    used: Vec<String>,
+    unused: Vec<String>,
+}
+
+impl Names {
+    fn sent(&self) -> String {
+        sorted(self.used.iter().chain(&self.unused).map(String::as_str))
+    }
+
+    fn missing(&self, signature: &Signature, spec: &TensorSpec) -> ServeError {
+        ServeError::InputAlias {
+            alias: spec.name.to_string(),
+            feed: spec.tensor_name.to_string(),
+            sent: self.sent(),
+            defaults: sorted(signature.defaults.keys().map(|name| &**name)),
         }
     }
-    Ok(())
+
+    fn unused(&self) -> ServeError {
+        ServeError::UnusedInputs {
+            used: sorted(self.used.iter().map(String::as_str)),
+            sent: self.sent(),
+        }
+    }
+}
+
+/// Checks that inputs are of the declared dtypes. TensorFlow numbers them in the order of their names in the graph.
+pub(crate) fn check_dtypes(signature: &Signature, tensors: &[Tensor]) -> Result<(), ServeError> {
+    let pairs = signature.inputs.iter().zip(tensors);
+    let Some((spec, tensor)) = pairs
+        .filter(|(spec, tensor)| spec.dtype != tensor.dtype())
+        .min_by_key(|(spec, _)| &*spec.tensor_name)
+    else {
+        return Ok(());
+    };
+    let is_before = |other: &&TensorSpec| other.tensor_name < spec.tensor_name;
+    Err(ServeError::InputDType {
+        arg_idx: signature.inputs.iter().filter(is_before).count(),
+        expected: tensor_proto::dtype_word(spec.dtype),
+        actual: tensor_proto::dtype_word(tensor.dtype()),
+    })
 }
 
 fn count_mismatch(
@@ -102,15 +165,20 @@ fn count_mismatch(
     ServeError::InputCount {
         num_sent: sent.len(),
         num_wanted: wanted.len(),
-        extra: list(sent.difference(&wanted).copied()),
-        missing: list(wanted.difference(&sent).copied()),
-        sent: list(sent.into_iter()),
-        wanted: list(wanted.into_iter()),
+        extra: sorted(sent.difference(&wanted).copied()),
+        missing: sorted(wanted.difference(&sent).copied()),
+        sent: sorted(sent.into_iter()),
+        wanted: sorted(wanted.into_iter()),
     }
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(",")
+fn list<'a>(names: impl Iterator<Item = &'a str>, separator: &str) -> String {
+    names.collect::<Vec<_>>().join(separator)
+}
+
+/// Returns the names, each once, in their order.
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    list(names.collect::<BTreeSet<_>>().into_iter(), ",")
 }
 
 /// Returns the positions of the outputs that a filter asks for; of all of them if there is no filter.
@@ -127,7 +195,7 @@ pub(crate) fn requested(
             .output_idx(alias)
             .ok_or_else(|| ServeError::UnknownOutput {
                 alias: alias.clone(),
-                known: list(signature.outputs.iter().map(|spec| &*spec.name)),
+                known: sorted(signature.outputs.iter().map(|spec| &*spec.name)),
             })?;
         if requested.contains(&output_idx) {
             return Err(ServeError::DuplicateOutput(alias.clone()));
@@ -164,6 +232,13 @@ impl Answer {
             .iter()
             .map(|&output_idx| &*self.signature.outputs[output_idx].name);
         names.zip(&self.outputs).collect()
+    }
+
+    /// Returns an output by its name in the graph.
+    pub(crate) fn output(&self, tensor_name: &str) -> Option<&Tensor> {
+        let is_wanted =
+            |&output_idx: &usize| *self.signature.outputs[output_idx].tensor_name == *tensor_name;
+        self.outputs.get(self.requested.iter().position(is_wanted)?)
     }
 
     /// Returns the memory that the outputs take, in bytes.
@@ -276,13 +351,15 @@ fn load_error_code(kind: LoadErrorKind) -> Code {
 
 /// Returns what the protocols print of a model's signatures.
 pub(crate) fn views(signatures: &Signatures) -> Vec<SignatureView<'_>> {
-    signatures
-        .iter()
-        .map(|signature| SignatureView {
-            name: &signature.name,
-            method_name: &signature.method_name,
-            inputs: &signature.inputs,
-            outputs: &signature.outputs,
-        })
-        .collect()
+    signatures.iter().map(|signature| view(signature)).collect()
+}
+
+/// Returns what the protocols print of a signature.
+pub(crate) fn view(signature: &Signature) -> SignatureView<'_> {
+    SignatureView {
+        name: &signature.name,
+        method_name: &signature.method_name,
+        inputs: &signature.inputs,
+        outputs: &signature.outputs,
+    }
 }

@@ -9,7 +9,8 @@
 //! environment (`cli`).
 //!
 //! Read in this order: [`Server`] binds and runs; `connection` speaks HTTP on one socket; `app` sends a request to
-//! `grpc`, `rest` or `admin`; `infer` is the one line that all of them share; `status` maps every failure to a code.
+//! `grpc`, `rest` or `admin`; `infer` is the one line that all of them share, `inference` what the calls that take
+//! `tensorflow.Example` do before and after it; `status` maps every failure to a code.
 
 mod access_log;
 mod admin;
@@ -22,6 +23,7 @@ mod connection;
 mod context;
 mod grpc;
 mod infer;
+mod inference;
 mod listen;
 mod reload;
 mod response;

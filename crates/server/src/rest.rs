@@ -4,6 +4,7 @@
 //! answer is JSON, errors too.
 
 mod cors;
+mod inference;
 mod predict;
 mod route;
 
@@ -75,9 +76,9 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
         Route::Predict(model) => predict::answer(work, call, &model).await.map(Answer::json),
-        Route::Classify | Route::Regress => Err(ServeError::Unimplemented(
-            "classify and regress take tf.Example, which no engine of this build can parse; use :predict".to_owned(),
-        )),
+        Route::Infer(model, method) => inference::answer(work, call, &model, method)
+            .await
+            .map(Answer::json),
     }
 }
 

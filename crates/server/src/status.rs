@@ -11,6 +11,7 @@ use salver_batching::ExecuteError;
 use salver_protocol::json::JsonError;
 use salver_servable::LookupError;
 
+use crate::inference::InferenceError;
 use crate::reload::ReloadError;
 
 pub use code::Code;
@@ -25,6 +26,7 @@ impl ServeError {
             | Self::MissingModelName
             | Self::InputCount { .. }
             | Self::InputAlias { .. }
+            | Self::UnusedInputs { .. }
             | Self::InputDType { .. }
             | Self::TensorProto { .. }
             | Self::UnknownOutput { .. }
@@ -37,6 +39,8 @@ impl ServeError {
             | Self::VersionInPath(_)
             | Self::BadCompression(_) => Code::InvalidArgument,
             Self::Lookup(error) => lookup_code(error),
+            Self::PredictMethodName { .. } => Code::Internal,
+            Self::Inference(error) => inference_code(error),
             Self::UnknownSignature(_) => Code::FailedPrecondition,
             Self::NoStatus(_) | Self::NoVersionStatus { .. } | Self::NoSuchPage(_) => {
                 Code::NotFound
@@ -67,6 +71,7 @@ impl ServeError {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Internal(detail) => Some(detail.clone()),
+            Self::TensorProto { input, reason } => Some(format!("input `{input}`: {reason}")),
             Self::Execute(ExecuteError::Backend(error)) => Some(error.to_string()),
             _ => None,
         }
@@ -84,6 +89,26 @@ fn json_code(error: &JsonError) -> Code {
     match error {
         JsonError::InvalidArgument(_) => Code::InvalidArgument,
         JsonError::Unimplemented(_) => Code::Unimplemented,
+    }
+}
+
+fn inference_code(error: &InferenceError) -> Code {
+    match error {
+        InferenceError::UnsupportedMethod(_) => Code::Unimplemented,
+        InferenceError::NoSignature(_)
+        | InferenceError::NoTaskSignature(_)
+        | InferenceError::MethodName { .. }
+        | InferenceError::NumInputs
+        | InferenceError::NumClasses(_)
+        | InferenceError::NumValues
+        | InferenceError::NoInputs { .. }
+        | InferenceError::NoClasses(_)
+        | InferenceError::NoValues(_)
+        | InferenceError::NoExamples
+        | InferenceError::TaskWithoutModel
+        | InferenceError::SeveralModels
+        | InferenceError::DuplicateSignature(_)
+        | InferenceError::Result(_) => Code::InvalidArgument,
     }
 }
 

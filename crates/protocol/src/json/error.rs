@@ -20,16 +20,14 @@ impl JsonError {
         Self::InvalidArgument(format!("JSON Parse error: {reason} at offset: {offset}"))
     }
 
-    /// Puts where it happened in front of the text; the code stays and is spelled out.
+    /// Puts where it happened in front of the text, with the code spelled out; what is wrong within a row is the
+    /// client's mistake, whatever it was before.
     #[cold]
     pub(super) fn within(self, place: &str) -> Self {
-        match self {
-            Self::InvalidArgument(text) => {
-                Self::InvalidArgument(format!("{place} Error: INVALID_ARGUMENT: {text}"))
-            }
-            Self::Unimplemented(text) => {
-                Self::Unimplemented(format!("{place} Error: UNIMPLEMENTED: {text}"))
-            }
-        }
+        let code = match self {
+            Self::InvalidArgument(_) => "INVALID_ARGUMENT",
+            Self::Unimplemented(_) => "UNIMPLEMENTED",
+        };
+        Self::InvalidArgument(format!("{place} Error: {code}: {self}"))
     }
 }

@@ -7,23 +7,18 @@ use super::{JsonError, strings};
 /// Key of the signature's name.
 pub(super) const SIGNATURE_NAME: &[u8] = b"signature_name";
 
-/// Key of the tensors in row form.
-pub(super) const INSTANCES: &[u8] = b"instances";
-
-/// Key of the tensors in columnar form.
-pub(super) const INPUTS: &[u8] = b"inputs";
-
 /// Where the values of the known members start; the first of each name.
-#[derive(Debug, Default)]
-pub(super) struct Outline {
+#[derive(Debug)]
+pub(super) struct Outline<const N: usize> {
     signature_name: Option<usize>,
-    pub(super) instances: Option<usize>,
-    pub(super) inputs: Option<usize>,
+    /// In the order of the keys that were asked for.
+    pub(super) members: [Option<usize>; N],
 }
 
-impl Outline {
-    /// Checks the syntax of the first value of a body, which must be an object. What follows it is not looked at.
-    pub(super) fn scan(body: &[u8]) -> Result<Self, JsonError> {
+impl<const N: usize> Outline<N> {
+    /// Checks the syntax of the first value of a body, which must be an object, and finds the members of these names.
+    /// What follows the value is not looked at.
+    pub(super) fn scan(body: &[u8], keys: [&[u8]; N]) -> Result<Self, JsonError> {
         if body.is_empty() {
             return Err(JsonError::InvalidArgument(
                 "JSON Parse error: The document is empty".to_owned(),
@@ -38,15 +33,17 @@ impl Outline {
                 return Err(document_error(body, "Is not object"));
             }
         }
-        let mut outline = Self::default();
+        let mut outline = Self {
+            signature_name: None,
+            members: [None; N],
+        };
         let mut member = scanner.first_member()?;
         while let Some(key) = member {
             let start = scanner.pos;
-            match key.as_ref() {
-                SIGNATURE_NAME => _ = outline.signature_name.get_or_insert(start),
-                INSTANCES => _ = outline.instances.get_or_insert(start),
-                INPUTS => _ = outline.inputs.get_or_insert(start),
-                _ => {}
+            if key.as_ref() == SIGNATURE_NAME {
+                outline.signature_name.get_or_insert(start);
+            } else if let Some(key_idx) = keys.iter().position(|wanted| *wanted == key.as_ref()) {
+                outline.members[key_idx].get_or_insert(start);
             }
             scanner.skip_value()?;
             member = scanner.next_member()?;

@@ -2,9 +2,15 @@
 
 use salver_tensor::{Tensor, TensorSpec};
 
-use super::outline::{INPUTS, INSTANCES, Outline, SIGNATURE_NAME, document_error, string_value};
+use super::outline::{Outline, SIGNATURE_NAME, document_error, string_value};
 use super::scanner::Scanner;
 use super::{Format, JsonError, PredictBody, columnar, row};
+
+/// Key of the tensors in row form.
+const INSTANCES: &[u8] = b"instances";
+
+/// Key of the tensors in columnar form.
+const INPUTS: &[u8] = b"inputs";
 
 /// What messages call the signature that a request does not name.
 const DEFAULT_SIGNATURE: &str = "serving_default";
@@ -46,7 +52,9 @@ pub fn parse_predict<'s>(
 /// # Errors
 /// [`JsonError::InvalidArgument`].
 pub fn check_predict(body: &[u8]) -> Result<(), JsonError> {
-    Outline::scan(body)?.signature_name(body).map(drop)
+    Outline::scan(body, [INSTANCES, INPUTS])?
+        .signature_name(body)
+        .map(drop)
 }
 
 /// Parses in one pass, taking the default signature if none was named yet. `None` if anything is wrong, or the
@@ -103,7 +111,7 @@ pub(super) fn parse_carefully<'s>(
     body: &[u8],
     lookup: &impl Fn(&str) -> Option<&'s [TensorSpec]>,
 ) -> Result<PredictBody, JsonError> {
-    let outline = Outline::scan(body)?;
+    let outline = Outline::scan(body, [INSTANCES, INPUTS])?;
     let signature_name = outline.signature_name(body)?;
     let name = signature_name.as_deref().unwrap_or_default();
     let specs = lookup(name).ok_or_else(|| {
@@ -122,16 +130,16 @@ pub(super) fn parse_carefully<'s>(
             "Failed to get input map for signature: {name}"
         )));
     }
-    let (format, start) = match (outline.instances, outline.inputs) {
-        (Some(start), None) => (Format::Row, start),
-        (None, Some(start)) => (Format::Columnar, start),
-        (Some(_), Some(_)) => {
+    let (format, start) = match outline.members {
+        [Some(start), None] => (Format::Row, start),
+        [None, Some(start)] => (Format::Columnar, start),
+        [Some(_), Some(_)] => {
             return Err(document_error(
                 body,
                 "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
             ));
         }
-        (None, None) => {
+        [None, None] => {
             return Err(JsonError::InvalidArgument(
                 "Missing 'inputs' or 'instances' key".to_owned(),
             ));

@@ -6,6 +6,7 @@ use super::*;
 
 mod answers;
 mod bodies;
+mod examples;
 mod hostile;
 mod mismatches;
 mod numbers;

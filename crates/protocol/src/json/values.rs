@@ -62,7 +62,17 @@ pub(super) fn type_error(scanner: &mut Scanner<'_>, dtype: DType) -> JsonError {
     if let Err(syntax) = scanner.skip_value() {
         return syntax;
     }
-    let kind = match first {
+    JsonError::InvalidArgument(format!(
+        "JSON Value: {} Type: {} is not of expected type: {}",
+        excerpt(scanner.body, start),
+        type_word(first),
+        dtype_word(dtype)
+    ))
+}
+
+/// Returns what messages call a value that begins so.
+pub(super) fn type_word(first: Option<u8>) -> &'static str {
+    match first {
         Some(b'n') => "Null",
         Some(b'f') => "False",
         Some(b't') => "True",
@@ -70,12 +80,7 @@ pub(super) fn type_error(scanner: &mut Scanner<'_>, dtype: DType) -> JsonError {
         Some(b'[') => "Array",
         Some(b'"') => "String",
         _ => "Number",
-    };
-    JsonError::InvalidArgument(format!(
-        "JSON Value: {} Type: {kind} is not of expected type: {}",
-        excerpt(scanner.body, start),
-        dtype_word(dtype)
-    ))
+    }
 }
 
 /// Repeats `take_one` over a run.

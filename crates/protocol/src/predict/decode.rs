@@ -67,7 +67,8 @@ pub fn decode_response(
     Ok(response)
 }
 
-fn merge_model<B: Buf>(
+/// Reads a `model_spec` field into what earlier ones said.
+pub(crate) fn merge_model<B: Buf>(
     model: &mut Option<ModelSpec>,
     reader: &mut Reader<B>,
 ) -> Result<(), WireError> {

@@ -37,11 +37,14 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
     let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
     let signature = handle.signatures().get(&spec.signature_name).cloned();
-    let signature =
-        signature.ok_or_else(|| ServeError::UnknownSignature(spec.signature_name.clone()))?;
+    let signature = signature.ok_or_else(|| {
+        ServeError::UnknownSignature(infer::or_default(&spec.signature_name).to_owned())
+    })?;
     work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
+    infer::check_method_name(work.app, &signature)?;
     let inputs = infer::arrange(&signature, request.inputs)?;
     let requested = infer::requested(&signature, &request.output_filter)?;
+    infer::check_dtypes(&signature, &inputs)?;
     let job = Job {
         handle,
         signature,
@@ -52,8 +55,13 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
     let app = work.app;
     let answer = infer::run(work, job).await?;
     let num_bytes = answer.num_bytes();
+    let style = if app.config.is_tensor_content {
+        TensorStyle::Content
+    } else {
+        TensorStyle::Fields
+    };
     app.cpu
-        .run(num_bytes / COPY_SPEEDUP, move || encode(&answer))
+        .run(num_bytes / COPY_SPEEDUP, move || encode(&answer, style))
         .await
 }
 
@@ -120,7 +128,7 @@ fn has_too_large(request: &codec::PredictRequest) -> bool {
         .any(|(_, tensor)| is_too_large(tensor))
 }
 
-fn encode(answer: &Answer) -> BytesMut {
+fn encode(answer: &Answer, style: TensorStyle) -> BytesMut {
     let encode_started = Instant::now();
     let mut encoded = message_buffer();
     let echo = codec::ModelSpecEcho {
@@ -128,12 +136,7 @@ fn encode(answer: &Answer) -> BytesMut {
         version: answer.handle.id().version,
         signature_name: &answer.signature.name,
     };
-    codec::encode_response(
-        &echo,
-        &answer.named_outputs(),
-        TensorStyle::Fields,
-        &mut encoded,
-    );
+    codec::encode_response(&echo, &answer.named_outputs(), style, &mut encoded);
     answer.encoded(encode_started.elapsed());
     encoded
 }

@@ -47,6 +47,7 @@ pub(super) async fn answer(
     let signature = handle.signatures().get(name).cloned();
     let signature = signature.ok_or_else(|| ServeError::UnknownSignature(name.to_owned()))?;
     work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
+    infer::check_method_name(app, &signature)?;
     let requested = infer::requested(&signature, &[])?;
     let decode = decode_started.elapsed();
     let job = Job {

@@ -5,6 +5,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use salver_protocol::VersionChoice;
 
+use crate::inference::InferenceMethod;
 use crate::status::ServeError;
 
 /// A model, and perhaps a version of it, as a path names it.
@@ -21,8 +22,7 @@ pub(super) enum Route {
     Status(Model),
     Metadata(Model),
     Predict(Model),
-    Classify,
-    Regress,
+    Infer(Model, InferenceMethod),
 }
 
 /// Reads a method and a path with its query.
@@ -46,8 +46,8 @@ pub(super) fn parse(method: &Method, target: &str) -> Result<Route, ServeError> 
         let parsed = parse_model(model).ok_or_else(malformed)?;
         return match verb {
             "predict" => parsed.map(Route::Predict),
-            "classify" => parsed.map(|_| Route::Classify),
-            "regress" => parsed.map(|_| Route::Regress),
+            "classify" => parsed.map(|model| Route::Infer(model, InferenceMethod::Classify)),
+            "regress" => parsed.map(|model| Route::Infer(model, InferenceMethod::Regress)),
             _ => Err(malformed()),
         };
     }
@@ -164,11 +164,18 @@ mod tests {
                 "/v1/models/a%20b:predict",
                 Route::Predict(model("a b", VersionChoice::Latest)),
             ),
-            (Method::POST, "/v1/models/m:classify", Route::Classify),
+            (
+                Method::POST,
+                "/v1/models/m:classify",
+                Route::Infer(latest(), InferenceMethod::Classify),
+            ),
             (
                 Method::POST,
                 "/v1/models/m/versions/2:regress",
-                Route::Regress,
+                Route::Infer(
+                    model("m", VersionChoice::Version(2)),
+                    InferenceMethod::Regress,
+                ),
             ),
             (Method::OPTIONS, "/v1/models/m:predict", Route::Options),
             (Method::OPTIONS, "/v1/models/m:predict?x=1", Route::Options),

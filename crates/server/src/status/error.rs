@@ -5,6 +5,7 @@ use salver_batching::ExecuteError;
 use salver_protocol::json::JsonError;
 use salver_servable::LookupError;
 
+use crate::inference::InferenceError;
 use crate::reload::ReloadError;
 
 /// Why a request failed.
@@ -22,6 +23,17 @@ pub enum ServeError {
     /// No such signature, by gRPC.
     #[error("Serving signature key \"{0}\" not found.")]
     UnknownSignature(String),
+    /// A signature for something else than prediction, where that is checked.
+    #[error("Expected prediction signature method_name to be one of {{{known}}}. Was: {actual}")]
+    PredictMethodName {
+        /// What it may be for.
+        known: String,
+        /// What it is for.
+        actual: String,
+    },
+    /// A question about rows that has no answer.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
     /// The inputs are more or fewer than the signature's.
     #[error(
         "input size does not match signature: {num_sent}!={num_wanted} len({{{sent}}}) != len({{{wanted}}}). \
@@ -44,13 +56,23 @@ pub enum ServeError {
     /// The right number of inputs, but not the right ones.
     #[error(
         "Signature input alias: {alias}(feed name: {feed}) not found in request and no default value provided. \
-         Inputs expected to be in the request {{{sent}}}, or default input alias set: "
+         Inputs expected to be in the request {{{sent}}}, or default input alias set: {defaults}"
     )]
     InputAlias {
         /// The signature's input that is missing.
         alias: String,
         /// Its name in the graph.
         feed: String,
+        /// Names in the request.
+        sent: String,
+        /// Names of the signature's inputs that may be left out.
+        defaults: String,
+    },
+    /// Inputs that the signature does not have, beside all that it needs.
+    #[error("Inputs contains invalid name. Used request inputs: {used}, request input: {sent}")]
+    UnusedInputs {
+        /// Names in the request that are the signature's.
+        used: String,
         /// Names in the request.
         sent: String,
     },
@@ -65,7 +87,7 @@ pub enum ServeError {
         actual: &'static str,
     },
     /// A tensor of a gRPC request cannot be decoded.
-    #[error("tensor parsing error: {input}: {reason}")]
+    #[error("tensor parsing error: {input}")]
     TensorProto {
         /// The input's name.
         input: String,

@@ -1,9 +1,44 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use salver_protocol::inference::ResultError;
 use salver_servable::LookupError;
 
 use super::*;
+
+/// One of each failure of the calls that take rows.
+fn one_of_each_inference() -> Vec<ServeError> {
+    let s = || "s".to_owned();
+    let shown = || "inputs { ... }".to_owned();
+    let errors = [
+        InferenceError::NoSignature(s()),
+        InferenceError::NoTaskSignature(s()),
+        InferenceError::MethodName {
+            noun: "classification",
+            expected: "tensorflow/serving/classify",
+            actual: "m".to_owned(),
+        },
+        InferenceError::NumInputs,
+        InferenceError::NumClasses(3),
+        InferenceError::NumValues,
+        InferenceError::NoInputs {
+            noun: "regression",
+            signature: shown(),
+        },
+        InferenceError::NoClasses(shown()),
+        InferenceError::NoValues(shown()),
+        InferenceError::NoExamples,
+        InferenceError::TaskWithoutModel,
+        InferenceError::SeveralModels,
+        InferenceError::DuplicateSignature(s()),
+        InferenceError::UnsupportedMethod("m".to_owned()),
+        InferenceError::Result(ResultError::NumValues {
+            expected: 2,
+            actual: 1,
+        }),
+    ];
+    errors.map(ServeError::Inference).into()
+}
 
 /// One of each failure, with values that show where they go.
 fn one_of_each() -> Vec<ServeError> {
@@ -23,6 +58,10 @@ fn one_of_each() -> Vec<ServeError> {
             label: "canary".to_owned(),
         }),
         ServeError::UnknownSignature(x()),
+        ServeError::PredictMethodName {
+            known: "tensorflow/serving/predict, ...".to_owned(),
+            actual: "m".to_owned(),
+        },
         ServeError::InputCount {
             num_sent: 0,
             num_wanted: 1,
@@ -35,11 +74,16 @@ fn one_of_each() -> Vec<ServeError> {
             alias: x(),
             feed: "x:0".to_owned(),
             sent: "z".to_owned(),
+            defaults: String::new(),
         },
         ServeError::InputDType {
             arg_idx: 0,
             expected: "float",
             actual: "string",
+        },
+        ServeError::UnusedInputs {
+            used: x(),
+            sent: "x,z".to_owned(),
         },
         ServeError::TensorProto {
             input: x(),
@@ -131,7 +175,7 @@ fn the_table_of_errors_is_documented() {
          `grpc-status` and `grpc-message`, REST as the HTTP status and `{\"error\": \"…\"}`.\n\n\
          | code | HTTP | message, with example values |\n|---|---|---|\n",
     );
-    for error in one_of_each() {
+    for error in one_of_each().into_iter().chain(one_of_each_inference()) {
         let (code, message) = (error.code(), error.to_string().replace('|', "\\|"));
         let http = error.http().as_u16();
         writeln!(

@@ -113,6 +113,8 @@ fn server_config() -> ServerConfig {
         rest_timeout: Duration::from_secs(20),
         max_connection_age: None,
         max_connections: 16,
+        is_tensor_content: false,
+        checks_method_names: false,
         access_log: false,
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::ZERO,

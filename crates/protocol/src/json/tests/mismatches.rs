@@ -209,7 +209,7 @@ fn dtypes_that_json_has_no_form_for_are_unimplemented() {
         let row = parse(&[("x", dtype)], r#"{"instances": [[1]]}"#).unwrap_err();
         assert_eq!(
             row,
-            JsonError::Unimplemented(format!(
+            JsonError::InvalidArgument(format!(
                 "Failed to process element: 0 of 'instances' list. Error: UNIMPLEMENTED: Conversion of JSON Value: 1 to \
                  type: {word}"
             ))

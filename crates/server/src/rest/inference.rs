@@ -1,0 +1,43 @@
+//! `POST …:classify` and `POST …:regress`.
+
+use salver_protocol::json;
+use tokio::time::Instant;
+
+use super::route::Model;
+use crate::app::Call;
+use crate::infer;
+use crate::inference::{self, InferenceMethod, Question};
+use crate::status::ServeError;
+use crate::work::Work;
+
+pub(super) async fn answer(
+    work: &mut Work<'_>,
+    call: &mut Call,
+    model: &Model,
+    method: InferenceMethod,
+) -> Result<Vec<u8>, ServeError> {
+    let app = work.app;
+    let body = super::receive(work, call).await?;
+    let decode_started = Instant::now();
+    // Values take about as much in protobuf as in JSON; what the tensor takes is reserved before it is made.
+    let mut reserved = work.reservation.sibling();
+    reserved.grow(body.len())?;
+    let num_bytes = body.len();
+    let parse = move || json::parse_examples(&body);
+    let parsed = app.cpu.run(num_bytes, parse).await??;
+    work.reservation = reserved;
+    let handle = infer::lookup(app, &model.name, &model.version)?;
+    let name = parsed.signature_name.unwrap_or_default();
+    let questions = vec![Question::new(app, &handle, method, &name)?];
+    let answered = inference::run(work, handle, questions, parsed.examples, decode_started).await?;
+    let num_bytes = answered.answer.num_bytes();
+    let encode = move || {
+        let encode_started = Instant::now();
+        let results = answered.questions[0].results(&answered.answer, answered.num_rows)?;
+        let mut encoded = Vec::new();
+        json::encode_results(&results, &mut encoded);
+        answered.answer.encoded(encode_started.elapsed());
+        Ok(encoded)
+    };
+    app.cpu.run(num_bytes, encode).await?
+}
