@@ -60,7 +60,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(Box<ServeArgs>),
-    Predict(PredictArgs),
+    Predict(Box<PredictArgs>),
     Inspect(InspectArgs),
     Check(CheckArgs),
     #[command(subcommand)]
@@ -100,9 +100,22 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// The gRPC API of a server, as HOST:PORT, instead of REST. [env: SALVER_GRPC]
+    /// The gRPC API of a server, instead of REST: HOST:PORT, https://HOST:PORT or unix:PATH. [env: SALVER_GRPC]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
     pub(crate) grpc: Option<String>,
+
+    /// The certificates that the server's has to lead to, in PEM, for https addresses. [default: those that the system
+    /// trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// What to show a server that verifies its clients: a certificate and those that it leads to, in PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of --cert, in PEM.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 
     /// The signature to call. [default: serving_default]
     #[arg(long, value_name = "NAME", conflicts_with = "json")]
@@ -134,6 +147,7 @@ Examples:
   salver predict digits 3.png
   salver predict digits:2 *.png --labels names.txt
   salver predict --grpc localhost:8500 digits@stable 3.png
+  salver predict --url https://localhost:8501 --ca ca.pem digits 3.png
   salver predict half_plus_two --instances '[1.0, 2.0, 5.0]'
   salver predict half_plus_two --json '{\"inputs\": {\"x\": [1.0]}}' --raw
   salver predict models/digits 3.png";

@@ -3,11 +3,11 @@
 mod caller;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
-use salver_client::{ClientError, ModelRef, SignatureInfo, VersionChoice};
+use salver_client::{ClientError, ClientTls, Identity, ModelRef, SignatureInfo, VersionChoice};
 use salver_repository::discover;
 use salver_tensor::TensorSpec;
 
@@ -74,17 +74,42 @@ async fn caller(args: &PredictArgs, env: &Env) -> Result<Caller, Failure> {
         );
     }
     let model = parse_model(&args.model)?;
+    let tls = client_tls(args)?;
     let grpc = match &args.url {
         Some(_) => None,
         None => settings.get("grpc", args.grpc.as_deref(), value::text),
     };
     match grpc {
-        Some(address) => Caller::grpc(&address, model, timeout).await.map_err(failed),
+        Some(address) => Caller::grpc(&address, model, timeout, &tls)
+            .await
+            .map_err(failed),
         None => {
             let url = settings.get("url", args.url.as_deref(), value::text);
-            Caller::rest(url.as_deref().unwrap_or(DEFAULT_URL), model, timeout).map_err(failed)
+            let url = url.as_deref().unwrap_or(DEFAULT_URL);
+            Caller::rest(url, model, timeout, &tls).map_err(failed)
         }
     }
+}
+
+/// Reads what secures connections.
+fn client_tls(args: &PredictArgs) -> Result<ClientTls, Failure> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| {
+            let message = format!("{} cannot be read: {error}", path.display());
+            Failure::new(Exit::Failed, message)
+        })
+    };
+    let identity = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => Some(Identity {
+            certificates: read(cert)?,
+            key: read(key)?,
+        }),
+        _ => None,
+    };
+    Ok(ClientTls {
+        authorities: args.ca.as_ref().map(read).transpose()?,
+        identity,
+    })
 }
 
 /// Tells whether MODEL is a path: it looks like one, or there is a model of that name in this folder.

@@ -23,6 +23,22 @@ pub enum ClientError {
         /// What the system said.
         reason: String,
     },
+    /// The connection could not be secured.
+    #[error("no secure connection with {address}: {reason}; {hint}")]
+    Insecure {
+        /// Where it was tried.
+        address: String,
+        /// What was wrong.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The client's own certificates or authorities cannot be used.
+    #[error("connections cannot be secured: {reason}")]
+    Certificates {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The server is there but did not answer in time.
     #[error("{address} did not answer within {} s", timeout.as_secs_f64())]
     Timeout {

@@ -13,8 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::error::root_cause;
 use crate::{
-    ClientError, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice, VersionState,
-    tensor_proto,
+    ClientError, ClientTls, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice,
+    VersionState, tensor_proto, tls,
 };
 
 /// The largest message that protobuf itself allows.
@@ -33,36 +33,54 @@ pub struct GrpcClient {
 }
 
 impl GrpcClient {
-    /// Connects to `HOST:PORT`.
+    /// Connects to `HOST:PORT` or `unix:PATH`.
     ///
     /// # Errors
-    /// [`ClientError::Address`] for what cannot be an address; [`ClientError::Connect`] if nobody is there.
+    /// As [`GrpcClient::connect_with_tls`].
     pub async fn connect(address: &str, timeout: Duration) -> Result<Self, ClientError> {
-        let whole = if address.contains("://") {
-            address.to_owned()
-        } else {
-            format!("http://{address}")
-        };
-        let refuse = |reason: &str| ClientError::Address {
+        Self::connect_with_tls(address, timeout, &ClientTls::default()).await
+    }
+
+    /// Connects to `HOST:PORT`, to `unix:PATH`, or, secured so, to `https://HOST:PORT`.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] for what cannot be an address; [`ClientError::Connect`] if nobody is there;
+    /// [`ClientError::Insecure`] and [`ClientError::Certificates`] if the connection cannot be secured.
+    pub async fn connect_with_tls(
+        address: &str,
+        timeout: Duration,
+        tls: &ClientTls,
+    ) -> Result<Self, ClientError> {
+        let refuse = || {
+            ClientError::Address {
             address: address.to_owned(),
-            reason: reason.to_owned(),
-        };
-        if !whole.starts_with("http://") {
-            return Err(refuse("it should look like localhost:8500"));
+            reason: "it should look like localhost:8500, https://localhost:8500 or unix:/run/salver.sock".to_owned(),
         }
-        let channel = Endpoint::from_shared(whole)
-            .map_err(|_| refuse("it should look like localhost:8500"))?
+        };
+        let (whole, is_secure) = match address.split_once(':') {
+            Some(("unix", _)) => (address.to_owned(), false),
+            Some(("http", _)) => (address.to_owned(), false),
+            Some(("https", _)) => (address.to_owned(), true),
+            _ if address.contains("://") => return Err(refuse()),
+            _ => (format!("http://{address}"), false),
+        };
+        let endpoint = Endpoint::from_shared(whole)
+            .map_err(|_| refuse())?
             .connect_timeout(timeout)
             .timeout(timeout)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect()
-            .await
-            .map_err(|error| ClientError::Connect {
+            .initial_connection_window_size(WINDOW_BYTES);
+        let connected = match is_secure {
+            true => endpoint.connect_with_connector(tls.grpc(timeout)?).await,
+            false => endpoint.connect().await,
+        };
+        let channel = connected.map_err(|error| {
+            tls::failure_of(address, &error).unwrap_or_else(|| ClientError::Connect {
                 address: address.to_owned(),
                 reason: root_cause(&error),
-            })?;
+            })
+        })?;
         let predictions = PredictionServiceClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -283,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_are_checked_before_anything_is_sent() {
-        for wrong in ["https://h:1", "a b", ""] {
+        for wrong in ["grpc://h:1", "a b", ""] {
             let error = GrpcClient::connect(wrong, Duration::from_secs(5))
                 .await
                 .unwrap_err();

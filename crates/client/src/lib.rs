@@ -26,9 +26,11 @@ mod json;
 mod model;
 mod rest;
 mod tensor_proto;
+mod tls;
 
 pub use error::ClientError;
 pub use grpc::GrpcClient;
 pub use json::request_body;
 pub use model::{Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice, VersionState};
 pub use rest::RestClient;
+pub use tls::{ClientTls, Identity};

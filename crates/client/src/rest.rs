@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use salver_protocol::tensor_proto;
@@ -15,8 +14,10 @@ use salver_tensor::{DType, Dim, Tensor, TensorSpec};
 use serde::Deserialize;
 
 use crate::error::{causes, root_cause};
+use crate::tls::{self, Connector};
 use crate::{
-    ClientError, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice, VersionState, json,
+    ClientError, ClientTls, Metadata, ModelRef, Prediction, SignatureInfo, VersionChoice,
+    VersionState, json,
 };
 
 /// What a model's name may hold in an address as it is.
@@ -31,15 +32,24 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
 pub struct RestClient {
     base: String,
     timeout: Duration,
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client<Connector, Full<Bytes>>,
 }
 
 impl RestClient {
     /// Returns a client; connects with the first request.
     ///
     /// # Errors
-    /// [`ClientError::Address`] unless `url` is `http://HOST[:PORT]`, with a path before `/v1` or not.
+    /// As [`RestClient::with_tls`].
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ClientError> {
+        Self::with_tls(url, timeout, &ClientTls::default())
+    }
+
+    /// Returns a client that secures connections to `https` addresses so.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] unless `url` is `http[s]://HOST[:PORT]`, with a path before `/v1` or not;
+    /// [`ClientError::Certificates`] for those that cannot be used.
+    pub fn with_tls(url: &str, timeout: Duration, tls: &ClientTls) -> Result<Self, ClientError> {
         let refuse = |reason: &str| ClientError::Address {
             address: url.to_owned(),
             reason: reason.to_owned(),
@@ -52,16 +62,16 @@ impl RestClient {
         let uri: Uri = whole
             .parse()
             .map_err(|_| refuse("it should look like http://localhost:8501"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(refuse("it should begin with http://"));
-        }
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(refuse("it should begin with http:// or https://")),
+        };
         let base = whole
             .trim_end_matches('/')
             .trim_end_matches("/v1")
             .to_owned();
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(timeout));
+        let connector = tls.rest(is_secure, timeout)?;
         Ok(Self {
             base,
             timeout,
@@ -151,17 +161,16 @@ impl RestClient {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let response =
-            self.http
-                .request(request)
-                .await
-                .map_err(|error| match error.is_connect() {
-                    true => ClientError::Connect {
-                        address: self.base.clone(),
-                        reason: root_cause(&error),
-                    },
-                    false => ClientError::answer(causes(&error)),
-                })?;
+        let response = self.http.request(request).await.map_err(|error| {
+            match tls::failure_of(&self.base, &error) {
+                Some(insecure) => insecure,
+                None if error.is_connect() => ClientError::Connect {
+                    address: self.base.clone(),
+                    reason: root_cause(&error),
+                },
+                None => ClientError::answer(causes(&error)),
+            }
+        })?;
         let status = response.status();
         let body = response
             .into_body()

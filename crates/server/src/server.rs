@@ -157,6 +157,7 @@ impl Server {
         app.standard.set_serving(false).await;
         tokio::time::sleep(app.config.drain_delay).await;
         phase.send_replace(Phase::Draining(Instant::now() + app.config.drain_timeout));
+        app.standard.end_watches().await;
         accepting.join_all().await;
         let mut num_cut = 0;
         while let Ok(cut) = cuts.try_recv() {

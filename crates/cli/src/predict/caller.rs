@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use salver_client::{
-    GrpcClient, Metadata, ModelRef, Prediction, RestClient, SignatureInfo, request_body,
+    ClientTls, GrpcClient, Metadata, ModelRef, Prediction, RestClient, SignatureInfo, request_body,
 };
 use salver_protocol::json::{self, Format};
 use salver_tensor::Tensor;
@@ -32,9 +32,10 @@ impl Caller {
         url: &str,
         model: ModelRef,
         timeout: Duration,
+        tls: &ClientTls,
     ) -> Result<Self, salver_client::ClientError> {
         Ok(Self {
-            peer: Peer::Rest(RestClient::new(url, timeout)?),
+            peer: Peer::Rest(RestClient::with_tls(url, timeout, tls)?),
             model,
         })
     }
@@ -43,9 +44,10 @@ impl Caller {
         address: &str,
         model: ModelRef,
         timeout: Duration,
+        tls: &ClientTls,
     ) -> Result<Self, salver_client::ClientError> {
         Ok(Self {
-            peer: Peer::Grpc(GrpcClient::connect(address, timeout).await?),
+            peer: Peer::Grpc(GrpcClient::connect_with_tls(address, timeout, tls).await?),
             model,
         })
     }

@@ -41,7 +41,7 @@ fn the_exit_code_tells_who_is_at_fault() {
         (&["engine", "install", "other"], 64),
         (&["predict", "m"], 64),
         (&["predict", "m:x", "--instances=[1]"], 64),
-        (&["predict", "m", "--instances=[1]", "--url=https://h"], 64),
+        (&["predict", "m", "--instances=[1]", "--url=grpc://h"], 64),
         (&["predict", "/nonexistent/m", "--instances=[1]"], 1),
     ];
     for (args, code) in rows {

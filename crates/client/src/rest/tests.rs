@@ -70,7 +70,8 @@ fn addresses_are_checked_before_anything_is_sent() {
     assert_eq!(base("http://h:1/").unwrap(), "http://h:1");
     assert_eq!(base("h:1").unwrap(), "http://h:1");
     assert_eq!(base("http://h:1/prefix/v1").unwrap(), "http://h:1/prefix");
-    for wrong in ["https://h", "grpc://h", "http://", "http://a b"] {
+    assert_eq!(base("https://h:1/").unwrap(), "https://h:1");
+    for wrong in ["grpc://h", "http://", "http://a b"] {
         assert!(
             matches!(base(wrong), Err(ClientError::Address { .. })),
             "{wrong}"

@@ -62,6 +62,14 @@ impl Standard {
         }
     }
 
+    /// Ends the streams of those who watch, which would hold up the end of the server; they have been told by then.
+    pub(crate) async fn end_watches(&self) {
+        let mut reporter = self.reporter.clone();
+        for name in HEALTH_NAMES {
+            reporter.clear_service_status(name).await;
+        }
+    }
+
     /// Tells whether a path is one of these services'.
     pub(crate) fn takes(&self, path: &str) -> bool {
         path.starts_with("/grpc.health.v1.Health/") || path.starts_with("/grpc.reflection.v1")
