@@ -9,7 +9,9 @@
 )]
 
 mod serve;
+pub(crate) mod tensorflow;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -47,7 +49,8 @@ Exit codes:
   78   the configuration is wrong, or no model could be loaded
   70   Salver itself failed
   130, 143   ended at once by a second SIGINT or SIGTERM
-  255  instead of 64 and 78, for servers that were started with --model_base_path
+  255  instead of 64, 70 and 78 for a start as of tensorflow_model_server: under that name, or with --model_base_path
+       or --model_config_file
 
 Examples:
   salver serve models                        serve every model in a folder
@@ -65,6 +68,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     #[command(subcommand)]
     Engine(EngineCommand),
+    Entrypoint(EntrypointArgs),
 }
 
 /// Makes one prediction, of a server or of a model folder.
@@ -190,6 +194,27 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   salver check models
   salver check models && salver serve models";
+
+/// Starts as the entry point of TensorFlow Serving's image does.
+///
+/// Is `tensorflow_model_server --port=8500 --rest_api_port=8501 --model_name=$MODEL_NAME
+/// --model_base_path=$MODEL_BASE_PATH/$MODEL_NAME ARGS`; MODEL_NAME is `model` and MODEL_BASE_PATH is `/models` if they
+/// are not set. For images without a shell. The program does the same under the name tf_serving_entrypoint, whatever
+/// comes behind a dot.
+#[derive(Args, Debug)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  MODEL_NAME=half_plus_two salver entrypoint --log-format=json"
+)]
+pub(crate) struct EntrypointArgs {
+    /// Arguments of tensorflow_model_server; of repeated flags the last one counts.
+    #[arg(
+        value_name = "ARGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) arguments: Vec<OsString>,
+}
 
 /// Lists and installs inference engines.
 ///

@@ -4,7 +4,9 @@
 //! ServeArgs + Env + Machine ─► ServeConfig | every Mistake
 //! ```
 
+mod models;
 mod settings;
+mod tensorflow;
 pub(crate) mod value;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,14 +19,14 @@ use salver_telemetry::logging::LogConfig;
 
 use crate::args::ServeArgs;
 use crate::machine::Machine;
+use crate::tf_style::Style;
 
-#[cfg(test)]
-pub(crate) use settings::variable_of;
-pub(crate) use settings::{Env, Mistake, Settings};
+pub(crate) use settings::{Env, Mistake, Settings, variable_of};
+pub(crate) use tensorflow::TfConfig;
+pub(crate) use value::Looks;
 
 const GRPC_PORT: u16 = 8500;
 const REST_PORT: u16 = 8501;
-const DEFAULT_MODEL_NAME: &str = "default";
 
 /// More threads than this bring little to reading sockets, but each costs memory.
 const MAX_DEFAULT_THREADS: usize = 4;
@@ -38,7 +40,12 @@ pub(crate) enum ModelsAt {
     /// One model or a folder of models.
     Dir(PathBuf),
     /// One model's version folders, under a name of its own.
-    BasePath { name: String, path: PathBuf },
+    BasePath { name: String, path: String },
+    /// What a file lists, now and at each later look at it.
+    List {
+        file: PathBuf,
+        poll_interval: Option<Duration>,
+    },
 }
 
 /// How failed loads are treated.
@@ -61,37 +68,47 @@ pub(crate) struct EngineConfig {
 }
 
 /// Everything that `salver serve` needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServeConfig {
     pub(crate) models: ModelsAt,
+    /// Whether it is fine if none of them can be loaded.
+    pub(crate) starts_without_models: bool,
     pub(crate) server: ServerConfig,
     pub(crate) load: LoadConfig,
-    /// `None` looks once.
-    pub(crate) poll_interval: Option<Duration>,
+    pub(crate) looks: Looks,
+    pub(crate) tensorflow: TfConfig,
     pub(crate) engine: Option<String>,
     pub(crate) engines: EngineConfig,
     pub(crate) log: LogConfig,
     pub(crate) num_io_threads: NonZeroUsize,
 }
 
-/// Finds out what the arguments of `salver serve` mean.
+/// Finds out what the arguments of `salver serve` mean, and by whose rules.
 ///
 /// # Errors
 /// Every mistake there is.
 pub(crate) fn serve(
     args: &ServeArgs,
     env: &Env,
+    style: Style,
     machine: &Machine,
 ) -> Result<ServeConfig, Vec<Mistake>> {
     let mut settings = Settings::new(env);
-    let models = models_at(args, &mut settings);
-    let is_tf_style = matches!(models, Some(ModelsAt::BasePath { .. }));
-    let server = server(args, is_tf_style, machine, &mut settings);
+    let is_tf_style = style.is_tensorflow() || is_tf_style(args, env);
+    let models = models::read(args, is_tf_style, &mut settings);
+    let mut server = server(args, is_tf_style, machine, &mut settings);
     let load = load(args, machine, &mut settings);
-    let poll = args.file_system_poll_wait_seconds.as_deref();
-    let poll_interval = settings
-        .get("file_system_poll_wait_seconds", poll, value::poll_interval)
-        .unwrap_or(Some(Duration::from_secs(1)));
+    let looks = looks(args, is_tf_style, &mut settings);
+    let mut tensorflow = tensorflow::read(&args.tensorflow, &mut server, &mut settings);
+    if is_tf_style {
+        tensorflow.remarks.extend(skip_rest(&mut server));
+    }
+    check_ports(&server, is_tf_style, &mut settings);
+    let starts_without_models = settings.get(
+        "allow_start_without_models",
+        args.allow_start_without_models.as_deref(),
+        value::switch,
+    );
     let engine = settings.get("engine", args.engine.as_deref(), value::text);
     let log = log(args, &mut settings);
     let num_io_threads = settings
@@ -101,9 +118,11 @@ pub(crate) fn serve(
     match models {
         Some(models) if settings.mistakes.is_empty() => Ok(ServeConfig {
             models,
+            starts_without_models: starts_without_models.unwrap_or(false),
             server,
             load,
-            poll_interval,
+            looks,
+            tensorflow,
             engine,
             engines,
             log,
@@ -113,13 +132,28 @@ pub(crate) fn serve(
     }
 }
 
-/// Tells whether a failed start has TensorFlow Serving's exit code.
+/// Tells whether the rules of TensorFlow's server hold because models are where it would be told.
 pub(crate) fn is_tf_style(args: &ServeArgs, env: &Env) -> bool {
+    let settings = Settings::new(env);
+    let is_set = |name| settings.variable(name).is_some();
     args.model_base_path.is_some()
+        || args.model_config_file.is_some()
         || (args.dir.is_none()
-            && Settings::new(env)
-                .variable("SALVER_MODEL_BASE_PATH")
-                .is_some())
+            && (is_set("SALVER_MODEL_BASE_PATH") || is_set("SALVER_MODEL_CONFIG_FILE")))
+}
+
+fn looks(args: &ServeArgs, is_tf_style: bool, settings: &mut Settings<'_>) -> Looks {
+    let typed = args.file_system_poll_wait_seconds.as_deref();
+    let parse = |text: &str| match value::looks(text)? {
+        Looks::Never if !is_tf_style => Err(
+            "a number of seconds, or 0 to look once; without a look there is nothing to serve"
+                .to_owned(),
+        ),
+        looks => Ok(looks),
+    };
+    settings
+        .get("file_system_poll_wait_seconds", typed, parse)
+        .unwrap_or(Looks::Every(Duration::from_secs(1)))
 }
 
 /// Finds out where engines are from the environment alone.
@@ -133,49 +167,6 @@ pub(crate) fn engines(env: &Env) -> EngineConfig {
         cache_dir,
         onnxruntime_library: path("SALVER_ONNXRUNTIME_LIB"),
         python: path("SALVER_PYTHON").unwrap_or_else(|| PathBuf::from("python3")),
-    }
-}
-
-fn models_at(args: &ServeArgs, settings: &mut Settings<'_>) -> Option<ModelsAt> {
-    let name = settings.get("model_name", args.model_name.as_deref(), model_name);
-    let variable = |name| settings.variable(name).map(PathBuf::from);
-    let typed_path = args.model_base_path.as_ref().map(PathBuf::from);
-    let (dir, base_path) = match (&args.dir, typed_path) {
-        (Some(dir), _) => (Some(dir.clone()), None),
-        (None, Some(path)) => (None, Some(path)),
-        (None, None) => match variable("SALVER_MODEL_BASE_PATH") {
-            Some(path) => (None, Some(path)),
-            None => (variable("SALVER_MODELS"), None),
-        },
-    };
-    if let Some(path) = base_path {
-        let name = name.unwrap_or_else(|| DEFAULT_MODEL_NAME.to_owned());
-        return Some(ModelsAt::BasePath { name, path });
-    }
-    if name.is_some() && args.model_name.is_some() {
-        settings.mistakes.push(Mistake {
-            setting: "--model_name".to_owned(),
-            message: "it names the model at --model_base_path, which is not given; models in a folder are named by \
-                      their folders or files"
-                .to_owned(),
-            is_typed: true,
-        });
-    }
-    if dir.is_none() {
-        settings.mistakes.push(Mistake {
-            setting: "DIR".to_owned(),
-            message: "there is nothing to serve; name a folder (`salver serve models`), or give --model_base_path"
-                .to_owned(),
-            is_typed: true,
-        });
-    }
-    dir.map(ModelsAt::Dir)
-}
-
-fn model_name(text: &str) -> Result<String, value::Expected> {
-    match text.is_empty() || text.contains(['/', ':']) {
-        true => Err("a name without / and :, which REST addresses could not hold".to_owned()),
-        false => Ok(text.to_owned()),
     }
 }
 
@@ -204,7 +195,7 @@ fn server(
         args.grpc_max_connection_age.as_ref(),
         Duration::ZERO,
     );
-    let config = ServerConfig {
+    ServerConfig {
         host: host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         grpc,
         grpc_socket: None,
@@ -239,12 +230,21 @@ fn server(
         access_log: get.switch("access-log", args.access_log.as_ref()),
         drain_delay: get.duration("drain-delay", args.drain_delay.as_ref(), Duration::ZERO),
         drain_timeout: get.duration("drain-timeout", args.drain_timeout.as_ref(), seconds(25)),
-    };
-    check_ports(&config, settings);
-    config
+    }
 }
 
-fn check_ports(config: &ServerConfig, settings: &mut Settings<'_>) {
+/// Goes on without REST if it has gRPC's port, as TensorFlow's server does; returns what it says then.
+fn skip_rest(config: &mut ServerConfig) -> Option<String> {
+    let is_same = matches!(config.rest, Listen::Port(_)) && config.rest == config.grpc;
+    is_same.then(|| {
+        config.rest = Listen::Off;
+        "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. Skipped \
+         exporting HTTP/REST API."
+            .to_owned()
+    })
+}
+
+fn check_ports(config: &ServerConfig, is_tf_style: bool, settings: &mut Settings<'_>) {
     let mut mistake = |setting: &str, message: String| {
         settings.mistakes.push(Mistake {
             setting: setting.to_owned(),
@@ -260,10 +260,13 @@ fn check_ports(config: &ServerConfig, settings: &mut Settings<'_>) {
     ];
     let is_off = |(_, listen): &(_, Listen)| *listen == Listen::Off;
     if config.grpc_socket.is_none() && ports.iter().take(3).all(is_off) {
-        mistake(
-            "--port",
-            "gRPC and REST are both off; give --port, --rest_api_port or --single_port".to_owned(),
-        );
+        let message = match is_tf_style {
+            true => {
+                "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
+            }
+            false => "gRPC and REST are both off; give --port, --rest_api_port or --single_port",
+        };
+        mistake("--port", message.to_owned());
     }
     for (idx, (flag, listen)) in ports.iter().enumerate() {
         let Listen::Port(port) = listen else { continue };

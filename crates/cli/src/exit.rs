@@ -35,6 +35,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// One message for each thing that is wrong; empty if all is said.
     pub(crate) messages: Vec<String>,
+    /// What TensorFlow's server would say of it, code first; `None` for what the messages say.
+    status: Option<String>,
 }
 
 impl Failure {
@@ -42,6 +44,7 @@ impl Failure {
         Self {
             exit,
             messages: vec![message.to_string()],
+            status: None,
         }
     }
 
@@ -53,7 +56,29 @@ impl Failure {
                 .into_iter()
                 .map(|message| message.to_string())
                 .collect(),
+            status: None,
         }
+    }
+
+    /// Sets what TensorFlow's server would say of it.
+    pub(crate) fn with_status(self, status: String) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
+    /// Returns the line that TensorFlow's server ends with.
+    pub(crate) fn tf_line(&self) -> String {
+        let status = self.status.clone().unwrap_or_else(|| {
+            let code = match self.exit {
+                Exit::Done | Exit::Failed | Exit::TfStart => "UNKNOWN",
+                Exit::Usage | Exit::Config => "INVALID_ARGUMENT",
+                Exit::Internal => "INTERNAL",
+            };
+            format!("{code}: {}", self.messages.join("; "))
+        });
+        format!("Failed to start server. Error: {status}")
     }
 
     /// Writes the messages to standard error, or to the log where that is for machines.
@@ -63,6 +88,19 @@ impl Failure {
                 true => tracing::error!("{message}"),
                 false => output::note(&format!("error: {message}")),
             }
+        }
+    }
+
+    /// Returns what is left to say of a failure that was reported: the exit code.
+    pub(crate) fn told(self, is_tf_style: bool) -> Self {
+        let exit = match self.exit {
+            Exit::Usage | Exit::Config | Exit::Internal if is_tf_style => Exit::TfStart,
+            exit => exit,
+        };
+        Self {
+            exit,
+            messages: Vec::new(),
+            status: None,
         }
     }
 }

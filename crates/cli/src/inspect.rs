@@ -38,13 +38,7 @@ pub(crate) fn run(args: &InspectArgs, env: &Env) -> Result<Exit, Failure> {
     let discovery = discover(&args.path);
     let registry = engine::registry(&config::engines(env));
     let asked_for = Settings::new(env).get("engine", args.engine.as_deref(), value::text);
-    let mut failure = Failure {
-        exit: Exit::Failed,
-        messages: Vec::new(),
-    };
-    failure
-        .messages
-        .extend(discovery.problems.iter().map(ToString::to_string));
+    let mut failure = Failure::all(Exit::Failed, &discovery.problems);
     let mut reports = Vec::new();
     for entry in &discovery.entries {
         match report(entry, asked_for.as_deref(), &registry) {

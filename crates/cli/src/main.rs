@@ -1,7 +1,7 @@
 //! The `salver` command.
 //!
 //! ```text
-//! args (what was typed) ─► config (what it means) ─► serve | predict | inspect | check | engine
+//! tf_style (whose rules) ─► args (what was typed) ─► config (what it means) ─► serve | predict | inspect | check | engine
 //! ```
 //!
 //! The only place that reads arguments and the environment, and (in `engine`) the only one that names engines.
@@ -13,6 +13,7 @@ mod config;
 mod engine;
 mod example;
 mod exit;
+mod files;
 mod inspect;
 mod local;
 mod machine;
@@ -26,42 +27,56 @@ mod serve;
 mod signals;
 mod startup;
 mod table;
+mod tf_style;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use config::Env;
 use exit::Exit;
+use tf_style::{CommandLine, Style};
 
-/// The name under which the program takes the arguments of TensorFlow's server.
-const TENSORFLOW_NAME: &str = "tensorflow_model_server";
+/// Variables that concern Salver beside its own.
+const OTHER_VARIABLES: [&str; 4] = ["HOME", "MODEL_BASE_PATH", "MODEL_NAME", "XDG_CACHE_HOME"];
 
 fn main() -> ExitCode {
     salver_memory::configure();
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    let is_tf_style = is_tf_style(&typed);
-    let cli = match Cli::try_parse_from(with_command(typed)) {
+    run(std::env::args_os().collect(), &environment()).into()
+}
+
+fn run(typed: Vec<OsString>, env: &Env) -> Exit {
+    let line = CommandLine::read(typed, env);
+    if line.asks_for_version() {
+        output::result(&tf_style::versions(None));
+        return Exit::Done;
+    }
+    if line.asks_for_usage() {
+        usage();
+        return Exit::TfStart;
+    }
+    let cli = match Cli::try_parse_from(&line.words) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, is_tf_style).into(),
+        Err(error) => return refuse(&error, line.style),
     };
-    let env = environment();
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(&args, &env, is_tf_style),
-        Command::Predict(args) => predict::run(&args, &env),
-        Command::Inspect(args) => inspect::run(&args, &env),
-        Command::Check(args) => check::run(&args, &env),
-        Command::Engine(command) => engine::run(&command, &env),
+        Command::Serve(args) => serve::run(&args, env, line.style, &line.unknown),
+        Command::Predict(args) => predict::run(&args, env),
+        Command::Inspect(args) => inspect::run(&args, env),
+        Command::Check(args) => check::run(&args, env),
+        Command::Engine(command) => engine::run(&command, env),
+        Command::Entrypoint(args) => {
+            return run(tf_style::entrypoint(args.arguments, env), env);
+        }
     };
     match outcome {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             failure.report(false);
-            failure.exit.into()
+            failure.exit
         }
     }
 }
@@ -75,44 +90,29 @@ fn environment() -> Env {
                 value.to_string_lossy().into_owned(),
             )
         })
-        .filter(|(name, _)| {
-            name.starts_with("SALVER_") || name == "XDG_CACHE_HOME" || name == "HOME"
-        })
+        .filter(|(name, _)| name.starts_with("SALVER_") || OTHER_VARIABLES.contains(&name.as_str()))
         .collect()
 }
 
-/// Puts in the command that goes without saying under TensorFlow's name.
-fn with_command(mut typed: Vec<OsString>) -> Vec<OsString> {
-    if is_tensorflow_name(&typed) {
-        typed.insert(1, OsString::from("serve"));
-    }
-    typed
-}
-
-fn is_tensorflow_name(typed: &[OsString]) -> bool {
-    typed
-        .first()
-        .and_then(|program| Path::new(program).file_stem())
-        .is_some_and(|name| name == TENSORFLOW_NAME)
-}
-
-/// Tells before anything is parsed whether a mistake has the exit code of TensorFlow's server.
-fn is_tf_style(typed: &[OsString]) -> bool {
-    let is_base_path = |word: &OsString| {
-        let word = word.to_string_lossy();
-        word.starts_with("--model_base_path") || word.starts_with("--model-base-path")
-    };
-    is_tensorflow_name(typed) || typed.iter().any(is_base_path)
-}
-
 /// Prints help or what is wrong with the command line.
-fn refuse(error: &clap::Error, is_tf_style: bool) -> Exit {
+fn refuse(error: &clap::Error, style: Style) -> Exit {
     // Only a closed pipe makes this fail, and then nobody reads it.
     drop(error.print());
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ if is_tf_style => Exit::TfStart,
+        _ if style.is_tensorflow() => {
+            usage();
+            Exit::TfStart
+        }
         _ => Exit::Usage,
+    }
+}
+
+/// Prints the flags, where TensorFlow's server does.
+fn usage() {
+    let mut command = Cli::command();
+    if let Some(serve) = command.find_subcommand_mut("serve") {
+        output::result(&serve.render_help().to_string());
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use salver_protocol::config::{ModelConfig, ModelsFile, TENSORFLOW_PLATFORM};
 use salver_repository::{
     FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings,
     Problem, Root, SourceConfig, discover,
@@ -16,11 +17,12 @@ use salver_servable::{
 use salver_server::Reload;
 use salver_telemetry::{Metrics, VersionState};
 
-use crate::config::{ModelsAt, ServeConfig};
+use crate::config::{Looks, ModelsAt, ServeConfig};
 use crate::exit::{Exit, Failure};
+use crate::files::TfSettings;
 use crate::progress::{Progress, Watch};
-use crate::reload::ModelList;
-use crate::{engine, output};
+use crate::reload::{self, ListConfig, ModelList, Served};
+use crate::{engine, files, output};
 
 /// The models, from their folders to their handles.
 pub(crate) struct Models {
@@ -35,7 +37,9 @@ pub(crate) struct Models {
 
 /// What is to be watched, and what is there now; mistakes in single models the source itself tells of.
 struct Plan {
-    root: Root,
+    roots: Vec<Root>,
+    /// What was listed; nothing for a folder, whose models come and go.
+    listed: Vec<ModelConfig>,
     names: Vec<Arc<str>>,
 }
 
@@ -44,8 +48,16 @@ impl Models {
     ///
     /// # Errors
     /// If there is nothing to load.
-    pub(crate) fn start(config: &ServeConfig) -> Result<Self, Failure> {
-        let plan = Plan::of(&config.models)?;
+    pub(crate) fn start(config: &ServeConfig, settings: &TfSettings) -> Result<Self, Failure> {
+        let list = ListConfig {
+            allows_unavailable_labels: config.tensorflow.allows_unavailable_labels,
+            platforms: settings.platform_names(),
+        };
+        let Plan {
+            roots,
+            listed,
+            names,
+        } = Plan::of(&config.models, &list)?;
         let registry = engine::registry(&config.engines);
         engine::check_named(config.engine.as_deref(), &config.engines, &registry)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
@@ -53,8 +65,11 @@ impl Models {
         let (manager, aspired) = Manager::start(manager_config(config), listener(&metrics, &watch));
         let labels_of = manager.clone();
         let source = SourceConfig {
-            roots: vec![plan.root],
-            poll_interval: config.poll_interval,
+            roots,
+            poll_interval: match config.looks {
+                Looks::Every(interval) => Some(interval),
+                Looks::Once | Looks::Never => None,
+            },
             on_labels: Some(Arc::new(move |name: &str, labels: &_| {
                 labels_of.set_labels(name, Clone::clone(labels))
             })),
@@ -68,14 +83,18 @@ impl Models {
             },
         };
         let source = FileSystemSource::new(source, factory);
-        let reload = ModelList::new(source.roots_handle(), manager.clone(), plan.names.clone());
+        let served = Served {
+            names: names.iter().cloned().collect(),
+            listed,
+        };
+        let reload = ModelList::new(source.roots_handle(), manager.clone(), list, served);
         let source = source.watch(aspired);
         Ok(Self {
             manager,
             metrics,
             reload: Arc::new(reload),
             source,
-            names: plan.names,
+            names,
             watch,
         })
     }
@@ -92,18 +111,16 @@ impl Models {
         }
     }
 
-    /// Returns what keeps every model from being served, or nothing if one is.
-    pub(crate) fn obstacles(&self) -> Vec<String> {
+    /// Returns what keeps every model from being served; `None` if one is, or if there is to be none.
+    pub(crate) fn obstacles(&self) -> Option<Failure> {
         let statuses = self.manager.statuses();
-        let all = || {
-            statuses
-                .iter()
-                .flat_map(|(name, versions)| versions.iter().map(move |status| (name, status)))
-        };
-        if all().any(|(_, status)| status.state == State::Available) {
-            return Vec::new();
+        let all = || statuses.values().flatten();
+        if self.names.is_empty() || all().any(|status| status.state == State::Available) {
+            return None;
         }
-        let mut obstacles: Vec<String> = all()
+        let mut obstacles: Vec<String> = statuses
+            .iter()
+            .flat_map(|(name, versions)| versions.iter().map(move |status| (name, status)))
             .filter_map(|(name, status)| {
                 let error = status.error.as_ref()?;
                 Some(format!(
@@ -113,17 +130,15 @@ impl Models {
             })
             .collect();
         if obstacles.is_empty() {
-            obstacles.extend(
-                self.names
-                    .iter()
-                    .map(|name| format!("{name}: no version could be loaded")),
-            );
+            let names = self.names.iter();
+            obstacles.extend(names.map(|name| format!("{name}: no version could be loaded")));
         }
         obstacles.push(
             "no model could be loaded; `salver check` tells of every mistake in a folder"
                 .to_owned(),
         );
-        obstacles
+        let status = reload::not_available(&self.manager, &self.names, "servable(s)");
+        Some(Failure::all(Exit::Config, obstacles).with_status(format!("UNKNOWN: {status}")))
     }
 
     /// Stops watching and unloads everything; returns what was still in use at the deadline.
@@ -159,10 +174,14 @@ impl FirstLoad {
 }
 
 impl Plan {
-    fn of(models: &ModelsAt) -> Result<Self, Failure> {
+    fn of(models: &ModelsAt, list: &ListConfig) -> Result<Self, Failure> {
         match models {
             ModelsAt::Dir(dir) => Self::of_dir(dir),
             ModelsAt::BasePath { name, path } => Self::of_base_path(name, path),
+            ModelsAt::List { file, .. } => match files::models(file)? {
+                ModelsFile::List(models) => Self::of_list(models, list),
+                ModelsFile::Nothing => Ok(Self::of_models(Vec::new())),
+            },
         }
     }
 
@@ -185,36 +204,53 @@ impl Plan {
             .map(|entry| entry.name)
             .collect();
         Ok(Self {
-            root: Root::Discover(dir.to_path_buf()),
+            roots: vec![Root::Discover(dir.to_path_buf())],
+            listed: Vec::new(),
             names,
         })
     }
 
-    fn of_base_path(name: &str, path: &Path) -> Result<Self, Failure> {
+    fn of_base_path(name: &str, path: &str) -> Result<Self, Failure> {
         if let Err(error) = std::fs::metadata(path) {
-            let message = format!(
-                "{}: cannot be read: {error}; check --model_base_path",
-                path.display()
-            );
+            let message = format!("{path}: cannot be read: {error}; check --model_base_path");
             return Err(Failure::new(Exit::Config, message));
         }
-        let name: Arc<str> = name.into();
-        let entry = entry(&name, path, ModelSettings::default());
-        Ok(Self {
-            root: Root::Model(entry),
-            names: vec![name],
-        })
+        Ok(Self::of_models(vec![ModelConfig {
+            name: name.to_owned(),
+            base_path: path.to_owned(),
+            platform: TENSORFLOW_PLATFORM.to_owned(),
+            ..ModelConfig::default()
+        }]))
+    }
+
+    fn of_list(models: Vec<ModelConfig>, list: &ListConfig) -> Result<Self, Failure> {
+        reload::check_names(&models, &[])
+            .and_then(|()| reload::check_platforms(&models, list))
+            .map_err(|error| Failure::new(Exit::Config, error))?;
+        Ok(Self::of_models(models))
+    }
+
+    fn of_models(listed: Vec<ModelConfig>) -> Self {
+        Self {
+            roots: listed.iter().map(reload::root).collect(),
+            names: listed
+                .iter()
+                .map(|model| model.name.as_str().into())
+                .collect(),
+            listed,
+        }
     }
 }
 
 /// Returns a model at a path that somebody named.
-pub(crate) fn entry(name: &Arc<str>, path: &Path, settings: ModelSettings) -> ModelEntry {
+pub(crate) fn entry(name: &str, base_path: &str, settings: ModelSettings) -> ModelEntry {
+    let path = Path::new(base_path);
     let base = match path.is_file() {
         true => ModelBase::Flat(path.to_path_buf()),
         false => ModelBase::VersionDirs(path.to_path_buf()),
     };
     ModelEntry {
-        name: Arc::clone(name),
+        name: name.into(),
         base,
         settings,
     }

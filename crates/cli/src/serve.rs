@@ -12,43 +12,52 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use crate::args::ServeArgs;
-use crate::config::{self, Env, Mistake, ServeConfig};
+use crate::config::{self, Env, Looks, Mistake, ServeConfig};
 use crate::exit::{Exit, Failure};
 use crate::machine::Machine;
 use crate::models::Models;
 use crate::signals::{Signals, Stop};
-use crate::{output, startup};
+use crate::tf_style::Style;
+use crate::{files, output, startup};
 
 /// Time to unload after the requests in flight have been given theirs.
 const UNLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the server until it is told to stop; `is_typed_tf_style` tells that the command line was that of TensorFlow's
-/// server.
-pub(crate) fn run(args: &ServeArgs, env: &Env, is_typed_tf_style: bool) -> Result<Exit, Failure> {
-    let is_tf_style = is_typed_tf_style || config::is_tf_style(args, env);
-    let outcome = resolve(args, env).and_then(|config| {
-        let is_log_json = is_log_json(&config.log);
-        serve(config).map_err(|failure| {
-            failure.report(is_log_json);
-            Failure {
-                messages: Vec::new(),
-                ..failure
-            }
-        })
+/// Runs the server until it is told to stop, by the rules of `style`; `unknown` are arguments that these leave out.
+pub(crate) fn run(
+    args: &ServeArgs,
+    env: &Env,
+    style: Style,
+    unknown: &[String],
+) -> Result<Exit, Failure> {
+    let is_tf_style = style.is_tensorflow() || config::is_tf_style(args, env);
+    let mut is_log_json = false;
+    let outcome = resolve(args, env, style).and_then(|config| {
+        is_log_json = self::is_log_json(&config.log);
+        for argument in unknown {
+            tracing::warn!("unknown argument: {argument}");
+        }
+        for remark in &config.tensorflow.remarks {
+            tracing::warn!("{remark}");
+        }
+        serve(config, is_tf_style)
     });
-    outcome.map_err(|failure| match failure.exit {
-        Exit::Usage | Exit::Config | Exit::Internal if is_tf_style => Failure {
-            exit: Exit::TfStart,
-            ..failure
-        },
-        _ => failure,
+    outcome.map_err(|failure| {
+        failure.report(is_log_json);
+        if is_tf_style {
+            if failure.exit == Exit::Usage {
+                crate::usage();
+            }
+            output::result(&failure.tf_line());
+        }
+        failure.told(is_tf_style)
     })
 }
 
 /// Finds out what is to be done, and sets up the log.
-fn resolve(args: &ServeArgs, env: &Env) -> Result<ServeConfig, Failure> {
-    let config =
-        config::serve(args, env, &Machine::read()).map_err(|mistakes| misconfigured(&mistakes))?;
+fn resolve(args: &ServeArgs, env: &Env, style: Style) -> Result<ServeConfig, Failure> {
+    let config = config::serve(args, env, style, &Machine::read())
+        .map_err(|mistakes| misconfigured(&mistakes))?;
     logging::init(&config.log).map_err(|error| Failure::new(Exit::Usage, error))?;
     Ok(config)
 }
@@ -58,9 +67,10 @@ fn misconfigured(mistakes: &[Mistake]) -> Failure {
         true => Exit::Usage,
         false => Exit::Config,
     };
-    let mut messages: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-    messages.push("`salver serve --help` tells of every flag".to_owned());
-    Failure { exit, messages }
+    let messages: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    let status = format!("INVALID_ARGUMENT: {}", messages.join("; "));
+    let hint = "`salver serve --help` tells of every flag".to_owned();
+    Failure::all(exit, messages.into_iter().chain([hint])).with_status(status)
 }
 
 fn is_log_json(log: &LogConfig) -> bool {
@@ -71,9 +81,9 @@ fn is_log_json(log: &LogConfig) -> bool {
     }
 }
 
-fn serve(config: ServeConfig) -> Result<Exit, Failure> {
+fn serve(config: ServeConfig, is_tf_style: bool) -> Result<Exit, Failure> {
     let runtime = runtime(config.num_io_threads).context("cannot start threads for sockets")?;
-    let outcome = runtime.block_on(serve_until_stopped(config));
+    let outcome = runtime.block_on(serve_until_stopped(config, is_tf_style));
     // A load that was told to give up may still be busy; the process ends without it.
     runtime.shutdown_background();
     outcome
@@ -87,7 +97,7 @@ fn runtime(num_threads: NonZeroUsize) -> std::io::Result<Runtime> {
         .build()
 }
 
-async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
+async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<Exit, Failure> {
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -96,16 +106,24 @@ async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
         load_threads = config.load.num_load_threads,
         "starting"
     );
-    let models = Models::start(&config)?;
+    let settings = files::others(&config.tensorflow)?;
+    if config.looks == Looks::Never {
+        return Ok(wait_in_vain(&mut signals).await);
+    }
+    let models = Models::start(&config, &settings)?;
     if let Some(stop) = load(&models, &mut signals).await? {
         tracing::info!(signal = stop.name(), "stopped while loading");
         return Ok(unload(models, &mut signals).await);
     }
-    let obstacles = models.obstacles();
-    if !obstacles.is_empty() {
-        return Err(Failure::all(Exit::Config, obstacles));
+    if let Some(obstacles) = models.obstacles() {
+        if !config.starts_without_models {
+            return Err(obstacles);
+        }
+        for obstacle in obstacles.messages {
+            tracing::warn!("{obstacle}");
+        }
     }
-    let is_told = !is_log_json(&config.log);
+    let is_told = !is_log_json(&config.log) && !is_tf_style;
     let services = Services {
         manager: models.manager.clone(),
         metrics: models.metrics.clone(),
@@ -113,6 +131,9 @@ async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
     };
     let server =
         Server::bind(config.server, services).map_err(|error| Failure::new(Exit::Config, error))?;
+    if is_tf_style {
+        startup::log_as_tensorflow(server.addresses());
+    }
     if is_told {
         startup::announce(&models.manager, server.addresses());
     }
@@ -121,6 +142,17 @@ async fn serve_until_stopped(config: ServeConfig) -> Result<Exit, Failure> {
         tracing::warn!(connections = num_cut, "cut at the end of --drain-timeout");
     }
     Ok(unload(models, &mut signals).await)
+}
+
+/// Waits for the end: without a look at the folders there is never anything to serve.
+async fn wait_in_vain(signals: &mut Signals) -> Exit {
+    tracing::warn!(
+        "--file_system_poll_wait_seconds is less than 0: model folders are never looked at, so nothing is loaded and no \
+         port opens; give 0 to look once"
+    );
+    let stop = signals.next().await;
+    tracing::info!(signal = stop.name(), "stopped");
+    Exit::Done
 }
 
 /// Waits for the first load; returns the signal if one came before it ended.

@@ -19,6 +19,22 @@ pub(crate) fn announce(manager: &Manager<LoadedModel>, addresses: &Addresses) {
     output::note("\nCtrl-C stops the server.\n");
 }
 
+/// Logs the lines that scripts wait for which start TensorFlow's server.
+pub(crate) fn log_as_tensorflow(addresses: &Addresses) {
+    if let Some(grpc) = addresses.grpc {
+        tracing::info!("Running gRPC ModelServer at {grpc} ...");
+    }
+    if let Some(socket) = &addresses.grpc_socket {
+        tracing::info!(
+            "Running gRPC ModelServer at UNIX socket {} ...",
+            socket.display()
+        );
+    }
+    if let Some(rest) = addresses.rest {
+        tracing::info!("Exporting HTTP/REST API at:localhost:{} ...", rest.port());
+    }
+}
+
 fn models_table(manager: &Manager<LoadedModel>) -> String {
     let statuses = manager.statuses();
     let rows: Vec<[String; 5]> = statuses

@@ -1,6 +1,5 @@
 //! The command line as a whole: its help is kept in `docs/cli.md`, and nothing in it is left unexplained.
 
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -80,19 +79,4 @@ fn every_flag_of_serve_names_its_variable_and_default() {
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
-}
-
-#[test]
-fn the_name_of_tensorflow_s_server_means_serve() {
-    let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-    let rows = [
-        (
-            "/usr/bin/tensorflow_model_server --port=1",
-            "/usr/bin/tensorflow_model_server serve --port=1",
-        ),
-        ("salver check models", "salver check models"),
-    ];
-    for (typed, expected) in rows {
-        assert_eq!(with_command(words(typed)), words(expected));
-    }
 }

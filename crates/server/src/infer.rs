@@ -338,7 +338,9 @@ fn version_state(status: &VersionStatus) -> VersionState {
     }
 }
 
-fn load_error_code(kind: LoadErrorKind) -> Code {
+/// Returns the code that tells clients what kind of trouble there is with loading.
+#[must_use]
+pub fn load_error_code(kind: LoadErrorKind) -> Code {
     match kind {
         LoadErrorKind::NotFound => Code::NotFound,
         LoadErrorKind::Invalid => Code::InvalidArgument,

@@ -1,33 +1,6 @@
 //! Replacing the list of models while the server runs.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// Which versions of a model are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReloadVersions {
-    /// What the model's own settings say; the latest if they say nothing.
-    Default,
-    /// The latest so many.
-    Latest(u32),
-    /// All there are.
-    All,
-    /// Just these.
-    Specific(Vec<i64>),
-}
-
-/// One model of a new list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReloadModel {
-    /// The name clients use.
-    pub name: String,
-    /// The folder of its version folders.
-    pub base_path: PathBuf,
-    /// Versions to serve.
-    pub versions: ReloadVersions,
-    /// Names of versions.
-    pub labels: BTreeMap<String, i64>,
-}
+use salver_protocol::config::{ConfigError, ModelConfig};
 
 /// Takes a new list of models and waits until its new members can be asked.
 pub trait Reload: Send + Sync {
@@ -38,7 +11,7 @@ pub trait Reload: Send + Sync {
     ///
     /// # Errors
     /// [`ReloadError`]; the list before stays in force, but for [`ReloadError::NotAvailable`].
-    fn reload(&self, models: Vec<ReloadModel>) -> Result<(), ReloadError>;
+    fn reload(&self, models: Vec<ModelConfig>) -> Result<(), ReloadError>;
 }
 
 /// Why a new list of models was not taken.
@@ -68,6 +41,19 @@ pub enum ReloadError {
         /// What it asks for.
         platform: String,
     },
+    /// Another platform for a model that is served.
+    #[error(
+        "Illegal to change a model's platform. For model {name} platform was {before} and new platform requested is \
+         {platform}"
+    )]
+    PlatformChanged {
+        /// The model.
+        name: String,
+        /// What it had.
+        before: String,
+        /// What it asks for.
+        platform: String,
+    },
     /// A label on a version that is not loaded.
     #[error(
         "Request to assign label to version {version} of model {name}, which is not currently available for inference"
@@ -82,8 +68,8 @@ pub enum ReloadError {
     #[error("{0}")]
     NotAvailable(String),
     /// Anything else that is wrong with the list.
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    Invalid(#[from] ConfigError),
     /// This server's models come from a folder that is watched, not from a list.
     #[error("this server does not take lists of models")]
     Unsupported,

@@ -155,6 +155,7 @@ fn reload_code(error: &ReloadError) -> Code {
         | ReloadError::Duplicate(_)
         | ReloadError::RelativePath { .. }
         | ReloadError::UnsupportedPlatform { .. }
+        | ReloadError::PlatformChanged { .. }
         | ReloadError::Invalid(_) => Code::InvalidArgument,
         ReloadError::LabelUnavailable { .. } => Code::FailedPrecondition,
         ReloadError::NotAvailable(_) => Code::Unknown,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::tensorflow::TfArgs;
+
 /// Serves models over TensorFlow Serving's gRPC and REST APIs.
 ///
 /// DIR is one model or a folder of models: NAME/VERSION/model.onnx, or NAME.onnx as version 1. A model folder needs
@@ -13,6 +15,11 @@ use clap::Args;
 /// Ports open once every model is ready or has failed once. SIGTERM and SIGINT stop accepting, finish what is in
 /// flight, unload and exit 0; a second signal ends at once.
 ///
+/// All flags of tensorflow_model_server are accepted, in their own form too (`--name=value`, `--name` for true). With
+/// --model_base_path or --model_config_file, or under the program name tensorflow_model_server, its rules hold: arguments
+/// that are unknown are warned about and left out, a start that fails exits 255, and REST is off unless --rest_api_port
+/// is given.
+///
 /// Every flag can also be given by the environment variable that its help names; the flag wins. A repeated flag takes
 /// its last value. Durations are seconds, or a number with ms, s, m or h; sizes are bytes, or a number with KiB, MiB,
 /// GiB, kB, MB or GB.
@@ -20,17 +27,34 @@ use clap::Args;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// One model or a folder of models. [env: SALVER_MODELS]
-    #[arg(value_name = "DIR", conflicts_with = "model_base_path")]
+    #[arg(value_name = "DIR", conflicts_with_all = ["model_base_path", "model_config_file"])]
     pub(crate) dir: Option<PathBuf>,
 
     /// The name of the one model at --model_base_path. [env: SALVER_MODEL_NAME] [default: default]
     #[arg(long = "model_name", alias = "model-name", value_name = "NAME", help_heading = MODELS)]
     pub(crate) model_name: Option<String>,
 
-    /// The folder of one model's version folders, as for tensorflow_model_server. A start that fails then exits 255,
-    /// and REST is off unless --rest_api_port is given. [env: SALVER_MODEL_BASE_PATH]
+    /// The folder of one model's version folders, as for tensorflow_model_server. [env: SALVER_MODEL_BASE_PATH]
     #[arg(long = "model_base_path", alias = "model-base-path", value_name = "PATH", help_heading = MODELS)]
     pub(crate) model_base_path: Option<String>,
+
+    /// A ModelServerConfig text proto: the models to serve, their versions and labels, as for tensorflow_model_server.
+    /// Goes before --model_base_path; an empty file serves nothing until a list comes by HandleReloadConfigRequest.
+    /// [env: SALVER_MODEL_CONFIG_FILE] [default: none]
+    #[arg(long = "model_config_file", alias = "model-config-file", value_name = "FILE", help_heading = MODELS)]
+    pub(crate) model_config_file: Option<String>,
+
+    /// How often --model_config_file is read again, in seconds; fractions are allowed, 0 reads it at the start only. A
+    /// file that is broken or gone changes nothing. [env: SALVER_MODEL_CONFIG_FILE_POLL_WAIT_SECONDS] [default: 0]
+    #[arg(long = "model_config_file_poll_wait_seconds", alias = "model-config-file-poll-wait-seconds",
+        value_name = "SECONDS", allow_hyphen_values = true, help_heading = MODELS)]
+    pub(crate) model_config_file_poll_wait_seconds: Option<String>,
+
+    /// Starts although no model could be loaded; those that can be later are served then.
+    /// [env: SALVER_ALLOW_START_WITHOUT_MODELS] [default: false: the start fails, so that nobody waits in vain]
+    #[arg(long = "allow_start_without_models", alias = "allow-start-without-models", value_name = "BOOL",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = MODELS)]
+    pub(crate) allow_start_without_models: Option<String>,
 
     /// The engine for models whose model.toml names none: rten, onnxruntime. [env: SALVER_ENGINE] [default: for each
     /// model the fastest one that is installed and can run it]
@@ -38,7 +62,8 @@ pub(crate) struct ServeArgs {
     pub(crate) engine: Option<String>,
 
     /// How often the model folders are looked at, in seconds; fractions are allowed, 0 looks once at the start. Two
-    /// looks must agree before a new version is loaded, so smaller values publish sooner.
+    /// looks must agree before a new version is loaded, so smaller values publish sooner. Less than 0 never looks, so
+    /// that nothing is ever served; only tensorflow_model_server takes that, for its own tests.
     /// [env: SALVER_FILE_SYSTEM_POLL_WAIT_SECONDS] [default: 1]
     #[arg(long = "file_system_poll_wait_seconds", alias = "file-system-poll-wait-seconds", value_name = "SECONDS",
         allow_hyphen_values = true, help_heading = MODELS)]
@@ -69,8 +94,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PORT", help_heading = PORTS)]
     pub(crate) port: Option<String>,
 
-    /// The REST port: a number, auto for a free one, 0 for none. [env: SALVER_REST_API_PORT] [default: 8501; 0 with
-    /// --model_base_path, as for tensorflow_model_server]
+    /// The REST port: a number, auto for a free one, 0 for none. [env: SALVER_REST_API_PORT] [default: 8501; 0 under
+    /// the rules of tensorflow_model_server]
     #[arg(long = "rest_api_port", alias = "rest-api-port", value_name = "PORT", help_heading = PORTS)]
     pub(crate) rest_api_port: Option<String>,
 
@@ -148,6 +173,9 @@ pub(crate) struct ServeArgs {
     #[arg(long = "access-log", alias = "access_log", value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", help_heading = LOG)]
     pub(crate) access_log: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) tensorflow: TfArgs,
 }
 
 const MODELS: &str = "Models";
@@ -163,6 +191,7 @@ Examples:
   salver serve models --single_port 8080 --admin_port 9090
   salver serve --port=8500 --rest_api_port=8501 --model_name=half_plus_two \\
                --model_base_path=/models/half_plus_two
+  salver serve --rest_api_port=8501 --model_config_file=/models/models.config
   SALVER_LOG_LEVEL=debug salver serve models --access-log
 
 Then:

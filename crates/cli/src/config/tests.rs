@@ -23,7 +23,7 @@ fn resolve(line: &str, env: &[(&str, &str)]) -> Result<ServeConfig, Vec<Mistake>
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    serve(&args, &env, &MACHINE)
+    serve(&args, &env, Style::Own, &MACHINE)
 }
 
 fn config(line: &str) -> ServeConfig {
@@ -55,7 +55,7 @@ fn a_folder_is_served_with_both_apis_and_safe_limits() {
     assert_eq!(config.server.max_inflated_bytes, 100 << 20);
     assert_eq!(config.server.max_connection_age, None);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(25));
-    assert_eq!(config.poll_interval, Some(Duration::from_secs(1)));
+    assert_eq!(config.looks, Looks::Every(Duration::from_secs(1)));
     assert_eq!(config.load.max_num_load_retries, 5);
     assert_eq!(config.load.load_retry_interval, Duration::from_secs(60));
     assert_eq!(config.load.num_load_threads.get(), 2);
@@ -215,6 +215,171 @@ fn engines_are_found_by_variable_then_cache_then_home() {
             engines(&env).cache_dir,
             cache_dir.map(PathBuf::from),
             "{env:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_goes_before_a_base_path_and_what_was_typed_before_what_was_set() {
+    let list = |file: &str, millis: Option<u64>| ModelsAt::List {
+        file: file.into(),
+        poll_interval: millis.map(Duration::from_millis),
+    };
+    let both = config(
+        "--model_base_path=/m --model_config_file=/c --model_config_file_poll_wait_seconds=0.5",
+    );
+    assert_eq!(both.models, list("/c", Some(500)));
+    assert_eq!(both.server.rest, Listen::Off);
+    let empty = config("--model_base_path=/m --model_config_file=");
+    assert!(
+        matches!(empty.models, ModelsAt::BasePath { .. }),
+        "{:?}",
+        empty.models
+    );
+    let env = [
+        ("SALVER_MODEL_CONFIG_FILE", "/c"),
+        ("SALVER_MODEL_BASE_PATH", "/m"),
+        ("SALVER_MODELS", "models"),
+    ];
+    let set = resolve("", &env).expect("a whole configuration");
+    assert_eq!(set.models, list("/c", None));
+    let typed = resolve("models", &env).expect("a whole configuration");
+    assert_eq!(typed.models, ModelsAt::Dir("models".into()));
+}
+
+#[test]
+fn the_command_line_of_the_upstream_test_is_understood() {
+    let config = config(
+        "--port=9000 --rest_api_port=9001 --rest_api_timeout_in_ms=5000 --grpc_socket_path=/tmp/x.sock \
+         --model_name=default --model_base_path=/m --prefer_tflite_model=true \
+         --model_config_file_poll_wait_seconds=0 \
+         --grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.lb_policy_name=grpclb,grpc.so_reuseaddr=1",
+    );
+    assert_eq!(config.server.rest_timeout, Duration::from_secs(5));
+    assert_eq!(config.server.grpc_socket, Some("/tmp/x.sock".into()));
+    assert_eq!(
+        config.server.max_connection_age,
+        Some(Duration::from_secs(2))
+    );
+    let remarks = config.tensorflow.remarks.join("\n");
+    assert!(
+        remarks.contains("--prefer_tflite_model is read and checked, but"),
+        "{remarks}"
+    );
+    assert!(remarks.contains("grpc.lb_policy_name"), "{remarks}");
+}
+
+#[test]
+fn flags_without_meaning_are_remarked_upon_once_if_they_ask_for_something() {
+    let asked =
+        config("models --flush_filesystem_caches=false --grpc_max_threads=4 --skip_initialize_tpu");
+    assert_eq!(
+        asked.tensorflow.remarks.len(),
+        3,
+        "{:?}",
+        asked.tensorflow.remarks
+    );
+    let unasked = config(
+        "models --flush_filesystem_caches --enable_batching=false --tensorflow_session_parallelism=0",
+    );
+    assert_eq!(unasked.tensorflow.remarks, [""; 0]);
+}
+
+#[test]
+fn flags_of_tensorflow_serving_that_do_not_go_together_are_refused_in_its_words() {
+    let rows = [
+        (
+            "--batching_parameters_file=/b",
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
+        (
+            "--use_alts_credentials --ssl_config_file=/s",
+            "Either use_alts_credentials must be false or ssl_config_file must be empty.",
+        ),
+        (
+            "--tensorflow_session_parallelism=1 --tensorflow_intra_op_parallelism=1 \
+             --tensorflow_inter_op_parallelism=1",
+            "You cannot configure all.",
+        ),
+        (
+            "--use_alts_credentials",
+            "ALTS works within Google's own network only",
+        ),
+        (
+            "--port=0",
+            "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.",
+        ),
+        (
+            "--enable_batching=maybe",
+            "expected true or false, got `maybe`",
+        ),
+        (
+            "--grpc_max_threads=many",
+            "expected a whole number, got `many`",
+        ),
+        (
+            "--per_process_gpu_memory_fraction=2",
+            "expected a share from 0 to 1, got `2`",
+        ),
+        (
+            "--mixed_precision=float16",
+            "expected bfloat16, the only one there is, got `float16`",
+        ),
+        (
+            "--grpc_channel_arguments=alone",
+            "expected KEY=VALUE, separated by commas, got `alone`",
+        ),
+    ];
+    for (flags, expected) in rows {
+        let mistakes = resolve(&format!("--model_base_path=/m {flags}"), &[]).expect_err(flags);
+        assert_eq!(mistakes.len(), 1, "{flags}: {mistakes:?}");
+        assert!(
+            mistakes[0].to_string().contains(expected),
+            "{flags}: {mistakes:?}"
+        );
+    }
+}
+
+#[test]
+fn one_port_for_both_apis_leaves_rest_out_as_tensorflow_s_server_does() {
+    let same = config("--model_base_path=/m --port=8500 --rest_api_port=8500");
+    assert_eq!(
+        (same.server.grpc, same.server.rest),
+        (Listen::Port(8500), Listen::Off)
+    );
+    assert!(same.tensorflow.remarks[0].ends_with("Skipped exporting HTTP/REST API."));
+}
+
+#[test]
+fn folders_that_are_never_looked_at_are_for_tensorflow_s_server_alone() {
+    let line = "--file_system_poll_wait_seconds=-1";
+    assert_eq!(
+        settings_at_fault(&format!("models {line}"), &[]),
+        ["--file_system_poll_wait_seconds"]
+    );
+    assert_eq!(
+        config(&format!("--model_base_path=/m {line}")).looks,
+        Looks::Never
+    );
+}
+
+#[test]
+fn sessions_take_their_threads_from_either_flag() {
+    let rows = [
+        ("--tensorflow_session_parallelism=4", (Some(4), Some(4))),
+        ("--tensorflow_intra_op_parallelism=2", (Some(2), None)),
+        (
+            "--tensorflow_intra_op_parallelism=2 --tensorflow_inter_op_parallelism=3",
+            (Some(2), Some(3)),
+        ),
+        ("--tensorflow_session_parallelism=0", (None, None)),
+    ];
+    for (flags, expected) in rows {
+        let session = config(&format!("models {flags}")).tensorflow.session;
+        assert_eq!(
+            (session.intra_op_parallelism, session.inter_op_parallelism),
+            expected,
+            "{flags}"
         );
     }
 }

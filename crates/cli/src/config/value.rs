@@ -108,15 +108,26 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, Expected> {
     }
 }
 
-/// Reads how often to look at the model folders; `None` is once.
-pub(crate) fn poll_interval(text: &str) -> Result<Option<Duration>, Expected> {
-    let expected = || {
-        "a number of seconds, or 0 to look once; without a look there is nothing to serve"
-            .to_owned()
-    };
+/// How often something is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looks {
+    Every(Duration),
+    Once,
+    Never,
+}
+
+/// Reads how often to look at something: seconds, 0 for once, less for never.
+pub(crate) fn looks(text: &str) -> Result<Looks, Expected> {
+    let expected = || "a number of seconds, or 0 to look once".to_owned();
     let seconds: f64 = text.parse().map_err(|_| expected())?;
+    if seconds < 0.0 {
+        return Ok(Looks::Never);
+    }
     let interval = Duration::try_from_secs_f64(seconds).map_err(|_| expected())?;
-    Ok(Some(interval).filter(|interval| !interval.is_zero()))
+    match interval.is_zero() {
+        true => Ok(Looks::Once),
+        false => Ok(Looks::Every(interval)),
+    }
 }
 
 /// Reads the time between two tries; TensorFlow Serving takes less than 0 as none.
@@ -215,17 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn polls_take_fractions_and_zero_but_no_less() {
+    fn looks_are_taken_every_so_often_once_or_never() {
+        let every = |millis| Some(Looks::Every(Duration::from_millis(millis)));
         let rows = [
-            ("1", Some(Some(1000))),
-            ("0.05", Some(Some(50))),
-            ("0", Some(None)),
-            ("-1", None),
+            ("1", every(1000)),
+            ("0.05", every(50)),
+            ("0", Some(Looks::Once)),
+            ("-1", Some(Looks::Never)),
             ("often", None),
+            ("NaN", None),
+            ("1e300", None),
         ];
         for (text, expected) in rows {
-            let millis = expected.map(|interval| interval.map(Duration::from_millis));
-            assert_eq!(poll_interval(text).ok(), millis, "{text:?}");
+            assert_eq!(looks(text).ok(), expected, "{text:?}");
         }
     }
 }

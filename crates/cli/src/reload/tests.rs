@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use salver_backend::Registry;
@@ -38,7 +39,7 @@ impl Fixture {
             policy: Box::new(AvailabilityPreserving),
         };
         let (manager, aspired) = Manager::start(config, Box::new(|_| {}));
-        let roots = vec![root(model("a", dir.path()))];
+        let roots = vec![root(&model("a", dir.path()))];
         let source = SourceConfig {
             roots,
             poll_interval: Some(Duration::from_millis(20)),
@@ -50,7 +51,15 @@ impl Fixture {
             defaults: ModelSettings::default(),
         };
         let source = FileSystemSource::new(source, factory);
-        let list = ModelList::new(source.roots_handle(), manager.clone(), vec!["a".into()]);
+        let config = ListConfig {
+            allows_unavailable_labels: false,
+            platforms: BTreeSet::from(["tensorflow".to_owned()]),
+        };
+        let served = Served {
+            names: BTreeSet::from(["a".into()]),
+            listed: vec![model("a", dir.path())],
+        };
+        let list = ModelList::new(source.roots_handle(), manager.clone(), config, served);
         let source = source.watch(aspired);
         manager.wait_first_load(&["a".into()], None);
         Self {
@@ -61,7 +70,7 @@ impl Fixture {
         }
     }
 
-    fn model(&self, name: &str) -> ReloadModel {
+    fn model(&self, name: &str) -> ModelConfig {
         model(name, self.dir.path())
     }
 }
@@ -75,12 +84,12 @@ impl Drop for Fixture {
     }
 }
 
-fn model(name: &str, dir: &Path) -> ReloadModel {
-    ReloadModel {
+fn model(name: &str, dir: &Path) -> ModelConfig {
+    ModelConfig {
         name: name.to_owned(),
-        base_path: dir.join(name),
-        versions: ReloadVersions::Default,
-        labels: BTreeMap::new(),
+        base_path: dir.join(name).display().to_string(),
+        platform: "tensorflow".to_owned(),
+        ..ModelConfig::default()
     }
 }
 
@@ -100,7 +109,7 @@ fn a_label_may_point_to_what_is_served() {
     let labels = BTreeMap::from([("stable".to_owned(), 1)]);
     fixture
         .list
-        .reload(vec![ReloadModel {
+        .reload(vec![ModelConfig {
             labels,
             ..fixture.model("a")
         }])
@@ -113,16 +122,35 @@ fn a_label_may_point_to_what_is_served() {
 #[test]
 fn wrong_lists_are_refused_and_the_old_one_stays() {
     let fixture = Fixture::new();
-    let relative = ReloadModel {
+    let relative = ModelConfig {
         base_path: "b".into(),
         ..fixture.model("b")
     };
     let labels = BTreeMap::from([("stable".to_owned(), 2)]);
-    let unlabelled = ReloadModel {
+    let unlabelled = ModelConfig {
         labels,
         ..fixture.model("a")
     };
+    let platform = |model: ModelConfig| ModelConfig {
+        platform: "p".to_owned(),
+        ..model
+    };
     let rows = [
+        (
+            vec![platform(fixture.model("b"))],
+            ReloadError::UnsupportedPlatform {
+                name: "b".to_owned(),
+                platform: "p".to_owned(),
+            },
+        ),
+        (
+            vec![platform(fixture.model("a"))],
+            ReloadError::PlatformChanged {
+                name: "a".to_owned(),
+                before: "tensorflow".to_owned(),
+                platform: "p".to_owned(),
+            },
+        ),
         (
             vec![fixture.model("b"), fixture.model("b")],
             ReloadError::Duplicate("b".to_owned()),
@@ -158,7 +186,7 @@ fn models_that_do_not_load_are_named_with_the_reason() {
     let text = error.to_string();
     assert!(
         text.starts_with(
-            "1 servable(s) did not become available: {{name: broken version: 1} due to error: "
+            "1 model(s) did not become available: {{{name: broken version: 1} due to error: INVALID_ARGUMENT: "
         ),
         "{text}"
     );

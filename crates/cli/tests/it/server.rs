@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -25,6 +25,21 @@ pub(crate) fn salver() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_salver"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SALVER_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("SALVER_CACHE_DIR", "/nonexistent");
+    command
+}
+
+/// Returns the binary under another name, which lies in `dir`.
+pub(crate) fn salver_as(name: &str, dir: &Path) -> Command {
+    let link = dir.join(name);
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_salver"), &link).expect("a link");
+    let mut command = Command::new(link);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("SALVER_") || name.starts_with("MODEL_") {
             command.env_remove(name);
         }
     }
@@ -89,17 +104,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server; its log is whatever `args` say.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = salver()
-            .args([
-                "serve",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "auto",
-                "--rest_api_port",
-                "auto",
-            ])
-            .args(["--file_system_poll_wait_seconds", "0.05"])
+        let mut command = salver();
+        command.arg("serve");
+        Self::spawn(command, args)
+    }
+
+    /// Starts `command` as a server, on ports that the system chooses.
+    pub(crate) fn spawn(mut command: Command, args: &[&str]) -> Self {
+        let mut child = command
+            .args(["--host=127.0.0.1", "--port=auto", "--rest_api_port=auto"])
+            .args(["--file_system_poll_wait_seconds=0.05"])
             .args(args)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())

@@ -155,6 +155,11 @@ fn one_of_each() -> Vec<ServeError> {
             name: m(),
             platform: "p".to_owned(),
         }),
+        ServeError::Reload(ReloadError::PlatformChanged {
+            name: m(),
+            before: "tensorflow".to_owned(),
+            platform: "p".to_owned(),
+        }),
         ServeError::Reload(ReloadError::LabelUnavailable {
             name: m(),
             version: 2,

@@ -1,0 +1,95 @@
+//! TensorFlow Serving's files: read, checked, and complained about in its words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use salver_protocol::config::{
+    self, BatchingParameters, ConfigError, ModelsFile, MonitoringConfig, PlatformConfig, SslConfig,
+    TENSORFLOW_PLATFORM, TextError,
+};
+
+use crate::config::TfConfig;
+use crate::exit::{Exit, Failure};
+
+/// What the files beside the list of models say.
+#[derive(Debug, Default)]
+pub(crate) struct TfSettings {
+    /// Platforms by name; `None` if there is no file about them.
+    pub(crate) platforms: Option<BTreeMap<String, PlatformConfig>>,
+}
+
+impl TfSettings {
+    /// Returns the platforms that models may name.
+    pub(crate) fn platform_names(&self) -> BTreeSet<String> {
+        match &self.platforms {
+            Some(platforms) => platforms.keys().cloned().collect(),
+            None => BTreeSet::from([TENSORFLOW_PLATFORM.to_owned()]),
+        }
+    }
+}
+
+/// Reads a `model_config_file`.
+pub(crate) fn models(path: &Path) -> Result<ModelsFile, Failure> {
+    read(path, config::parse_models)
+}
+
+/// Reads every other file that was named.
+pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
+    let files = &config.files;
+    let platforms = files.platforms.as_deref().map(|path| {
+        let platforms: BTreeMap<String, PlatformConfig> = read(path, config::parse_platforms)?;
+        for platform in platforms.values() {
+            check_batching(path, platform.batching.as_ref())?;
+        }
+        Ok::<_, Failure>(platforms)
+    });
+    if let Some(path) = &files.batching {
+        let parameters: BatchingParameters = read(path, config::parse_batching)?;
+        check_batching(path, Some(&parameters))?;
+    }
+    if let Some(path) = &files.monitoring {
+        let _monitoring: MonitoringConfig = read(path, config::parse_monitoring)?;
+    }
+    if let Some(path) = &files.ssl {
+        let _ssl: SslConfig = read(path, config::parse_ssl)?;
+    }
+    if let Some(path) = &files.session {
+        let _session = read(path, |text| config::parse_session(text, &config.session))?;
+    }
+    Ok(TfSettings {
+        platforms: platforms.transpose()?,
+    })
+}
+
+fn check_batching(path: &Path, parameters: Option<&BatchingParameters>) -> Result<(), Failure> {
+    let checked = parameters.map_or(Ok(()), BatchingParameters::check);
+    checked.map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        Failure::new(Exit::Config, message).with_status(format!("INVALID_ARGUMENT: {error}"))
+    })
+}
+
+/// Reads a file in protobuf's text format.
+fn read<T, E: Into<ConfigError>>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        let message = format!("{shown}: cannot be read: {error}");
+        Failure::new(Exit::Config, message).with_status(format!("NOT_FOUND: {shown}; {error}"))
+    })?;
+    parse(&text).map_err(|error| match error.into() {
+        ConfigError::Text(error) => invalid(path, &error),
+        error => Failure::new(Exit::Config, format!("{shown}: {error}"))
+            .with_status(format!("INVALID_ARGUMENT: {error}")),
+    })
+}
+
+/// Says in the log where the mistake is, and in the status which file it is in.
+fn invalid(path: &Path, error: &TextError) -> Failure {
+    let status = format!("Invalid protobuf file: '{}'", path.display());
+    Failure::all(Exit::Config, [error.to_string(), status.clone()])
+        .with_status(format!("INVALID_ARGUMENT: {status}"))
+}
