@@ -107,7 +107,8 @@ async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Pha
         }
     });
     let builder = builder(&app.config);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(peer.speaking(stream)), service));
     loop {
         let step = lifetime.step(Instant::now(), *activity.borrow());
         let until = match step {

@@ -1,5 +1,6 @@
 //! Binds ports and the UNIX socket, and accepts from either.
 
+mod authority;
 mod unix;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::app::Speaks;
 use crate::config::Listen;
 use crate::tls::{Tls, TlsError};
 
+use authority::AnyAuthority;
 pub use unix::SocketError;
 use unix::UnixSocket;
 
@@ -147,6 +149,16 @@ pub(crate) enum Peer {
     Tcp(SocketAddr),
     /// A process of this machine, as far as the system tells which.
     Unix(Option<tokio::net::unix::UCred>),
+}
+
+impl Peer {
+    /// Returns the stream of HTTP that the peer speaks, free of what only gRPC's own libraries understand.
+    pub(crate) fn speaking(self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        match self {
+            Self::Tcp(_) => stream,
+            Self::Unix(_) => Box::new(AnyAuthority::new(stream)),
+        }
+    }
 }
 
 impl fmt::Display for Peer {
