@@ -2,7 +2,11 @@
 //!
 //! `docs/metrics.md` is printed from here by a test, so the page cannot disagree with the server.
 
+mod rows;
+
 use prometheus_client::registry::Unit;
+
+use rows::ROWS;
 
 /// What a metric's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +63,40 @@ pub enum Metric {
     StartTime,
     /// What was built.
     Build,
+    /// Requests to be logged, by what came of it.
+    RequestLogRecords,
+    /// `/tensorflow/cc/saved_model/load_attempt_count` of TensorFlow.
+    TfLoadAttemptCount,
+    /// `/tensorflow/cc/saved_model/load_latency` of TensorFlow.
+    TfLoadLatency,
+    /// `/tensorflow/core/direct_session_runs` of TensorFlow.
+    TfDirectSessionRuns,
+    /// `/tensorflow/core/graph_run_time_usecs` of TensorFlow.
+    TfGraphRunTime,
+    /// `/tensorflow/core/graph_runs` of TensorFlow.
+    TfGraphRuns,
+    /// `/tensorflow/serving/model_warmup_latency` of TensorFlow.
+    TfModelWarmupLatency,
+    /// `/tensorflow/serving/model_warmup_records_read` of TensorFlow.
+    TfModelWarmupRecordsRead,
+    /// `/tensorflow/serving/request_count` of TensorFlow.
+    TfRequestCount,
+    /// `/tensorflow/serving/request_example_count_total` of TensorFlow.
+    TfRequestExampleCountTotal,
+    /// `/tensorflow/serving/request_example_counts` of TensorFlow.
+    TfRequestExampleCounts,
+    /// `/tensorflow/serving/request_latency` of TensorFlow.
+    TfRequestLatency,
+    /// `/tensorflow/serving/request_log_count` of TensorFlow.
+    TfRequestLogCount,
+    /// `/tensorflow/serving/runtime_latency` of TensorFlow.
+    TfRuntimeLatency,
 }
 
 /// A row of the catalogue.
 struct Row {
     metric: Metric,
-    /// Without unit and `_total`.
+    /// Without unit and `_total`; TensorFlow's with slashes, as it registers them.
     stem: &'static str,
     help: &'static str,
     kind: Kind,
@@ -73,8 +105,8 @@ struct Row {
 }
 
 impl Metric {
-    /// Every metric, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    /// Every metric of our own, in the order of the documentation.
+    pub const ALL: [Self; 14] = [
         Self::Requests,
         Self::FailedRequests,
         Self::RefusedRequests,
@@ -88,12 +120,35 @@ impl Metric {
         Self::ResidentMemory,
         Self::StartTime,
         Self::Build,
+        Self::RequestLogRecords,
     ];
 
-    /// Returns the name as it is scraped: `salver_requests_total`.
+    /// Every metric under a name of TensorFlow's, sorted by it as on the page.
+    pub const TENSORFLOW: [Self; 13] = [
+        Self::TfLoadAttemptCount,
+        Self::TfLoadLatency,
+        Self::TfDirectSessionRuns,
+        Self::TfGraphRunTime,
+        Self::TfGraphRuns,
+        Self::TfModelWarmupLatency,
+        Self::TfModelWarmupRecordsRead,
+        Self::TfRequestCount,
+        Self::TfRequestExampleCountTotal,
+        Self::TfRequestExampleCounts,
+        Self::TfRequestLatency,
+        Self::TfRequestLogCount,
+        Self::TfRuntimeLatency,
+    ];
+
+    const NUM_ROWS: usize = Self::ALL.len() + Self::TENSORFLOW.len();
+
+    /// Returns the name as it is scraped: `salver_requests_total`, `:tensorflow:serving:request_count`.
     #[must_use]
     pub fn name(self) -> String {
         let row = self.row();
+        if row.stem.starts_with('/') {
+            return row.stem.replace('/', ":");
+        }
         let unit = row
             .unit
             .map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
@@ -138,122 +193,15 @@ impl Metric {
     }
 }
 
-/// The catalogue, in the order of [`Metric::ALL`].
-static ROWS: [Row; Metric::ALL.len()] = [
-    Row {
-        metric: Metric::Requests,
-        stem: "salver_requests",
-        kind: Kind::Counter,
-        unit: None,
-        labels: &["model", "version", "signature", "code"],
-        help: "Requests that reached a loaded model, by how they ended",
-    },
-    Row {
-        metric: Metric::FailedRequests,
-        stem: "salver_failed_requests",
-        kind: Kind::Counter,
-        unit: None,
-        labels: &["api", "code"],
-        help: "Requests that failed for any reason, those that reached no model among them, by API",
-    },
-    Row {
-        metric: Metric::RefusedRequests,
-        stem: "salver_refused_requests",
-        kind: Kind::Counter,
-        unit: None,
-        labels: &["reason"],
-        help: "Requests turned away to protect the server; they are also counted by code",
-    },
-    Row {
-        metric: Metric::RequestPhaseDuration,
-        stem: "salver_request_phase_duration",
-        kind: Kind::Histogram,
-        unit: Some(&Unit::Seconds),
-        labels: &["model", "version", "signature", "phase"],
-        help: "Time that requests spend in each phase: decode, queue, run, encode",
-    },
-    Row {
-        metric: Metric::InflightRequests,
-        stem: "salver_inflight_requests",
-        kind: Kind::Gauge,
-        unit: None,
-        labels: &[],
-        help: "Requests being worked on now",
-    },
-    Row {
-        metric: Metric::InflightBytes,
-        stem: "salver_inflight",
-        kind: Kind::Gauge,
-        unit: Some(&Unit::Bytes),
-        labels: &[],
-        help: "Bytes reserved now for the bodies of requests",
-    },
-    Row {
-        metric: Metric::InflightBytesLimit,
-        stem: "salver_inflight_limit",
-        kind: Kind::Gauge,
-        unit: Some(&Unit::Bytes),
-        labels: &[],
-        help: "The most bytes that may be reserved for the bodies of requests",
-    },
-    Row {
-        metric: Metric::ModelVersions,
-        stem: "salver_model_versions",
-        kind: Kind::Gauge,
-        unit: None,
-        labels: &["state"],
-        help: "Model versions in each state",
-    },
-    Row {
-        metric: Metric::ModelMemory,
-        stem: "salver_model_memory",
-        kind: Kind::Gauge,
-        unit: Some(&Unit::Bytes),
-        labels: &["model", "version"],
-        help: "Estimated memory of each loaded version; gone once it is unloaded",
-    },
-    Row {
-        metric: Metric::ModelLoads,
-        stem: "salver_model_loads",
-        kind: Kind::Counter,
-        unit: None,
-        labels: &["result"],
-        help: "Attempts to load a version, by result",
-    },
-    Row {
-        metric: Metric::ResidentMemory,
-        stem: "salver_process_resident_memory",
-        kind: Kind::Gauge,
-        unit: Some(&Unit::Bytes),
-        labels: &[],
-        help: "Physical memory that the process holds",
-    },
-    Row {
-        metric: Metric::StartTime,
-        stem: "salver_process_start_time",
-        kind: Kind::Gauge,
-        unit: Some(&Unit::Seconds),
-        labels: &[],
-        help: "When the process started, in seconds since 1970-01-01 UTC",
-    },
-    Row {
-        metric: Metric::Build,
-        stem: "salver_build",
-        kind: Kind::Info,
-        unit: None,
-        labels: &["version"],
-        help: "The build that is running",
-    },
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_stand_in_the_order_of_the_metrics() {
-        assert_eq!(ROWS.each_ref().map(|row| row.metric), Metric::ALL);
-        for (idx, metric) in Metric::ALL.into_iter().enumerate() {
+        let metrics = Metric::ALL.into_iter().chain(Metric::TENSORFLOW);
+        for (idx, metric) in metrics.enumerate() {
+            assert_eq!(ROWS[idx].metric, metric);
             assert_eq!(metric as usize, idx, "{}", metric.name());
         }
     }

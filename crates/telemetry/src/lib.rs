@@ -22,9 +22,11 @@ pub mod logging;
 mod metrics;
 mod process;
 mod signature;
+mod tensorflow;
 mod words;
 
 pub use catalogue::{Kind, Metric};
-pub use metrics::{CONTENT_TYPE, InflightRequest, Metrics};
+pub use metrics::{CONTENT_TYPE, InflightRequest, Metrics, TENSORFLOW_CONTENT_TYPE};
 pub use signature::SignatureMetrics;
-pub use words::{LoadResult, Phase, Refusal, VersionState};
+pub use tensorflow::ModelMetrics;
+pub use words::{Api, Call, LoadResult, LogResult, Phase, Refusal, VersionState};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::family::Family;
@@ -13,10 +13,16 @@ use prometheus_client::registry::{self, Registry};
 
 use crate::labels::Labels;
 use crate::signature::SignatureFamilies;
-use crate::{LoadResult, Metric, Refusal, SignatureMetrics, VersionState, process};
+use crate::tensorflow::TensorFlowMetrics;
+use crate::{
+    Call, LoadResult, LogResult, Metric, Refusal, SignatureMetrics, VersionState, process,
+};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The media type of [`Metrics::encode_tensorflow`].
+pub const TENSORFLOW_CONTENT_TYPE: &str = "text/plain";
 
 type Counter = counter::Counter<u64, AtomicU64>;
 type Gauge = gauge::Gauge<i64, AtomicI64>;
@@ -40,6 +46,8 @@ struct Inner {
     model_memory: Family<Labels, Gauge>,
     resident_memory: Gauge,
     signatures: Arc<SignatureFamilies>,
+    request_logs: Family<Labels, Counter>,
+    tensorflow: TensorFlowMetrics,
 }
 
 /// A request that is being worked on; it is counted until this is dropped.
@@ -65,7 +73,10 @@ impl Metrics {
     /// Takes a lock: call it once per loaded version and signature, not per request.
     #[must_use]
     pub fn signature(&self, model: &str, version: i64, signature: &str) -> Arc<SignatureMetrics> {
-        self.0.signatures.get_or_make(model, version, signature)
+        let of_model = || self.0.tensorflow.model(model);
+        self.0
+            .signatures
+            .get_or_make(model, version, signature, of_model)
     }
 
     /// Forgets a version that was unloaded, so that the page does not grow with every version ever served.
@@ -106,6 +117,41 @@ impl Metrics {
         self.0.loads[result as usize].inc();
     }
 
+    /// Records how an attempt ended to load the version at a path, under TensorFlow's names.
+    pub fn load_ended(&self, path: &str, is_loaded: bool, elapsed: Duration) {
+        self.0.tensorflow.load_ended(path, is_loaded, elapsed);
+    }
+
+    /// Records how the requests went that the version at a path brought along; `status` is `OK` or what was wrong.
+    pub fn warmed_up(&self, path: &str, status: &str, elapsed: Duration, num_records: usize) {
+        self.0
+            .tensorflow
+            .warmed_up(path, status, elapsed, num_records);
+    }
+
+    /// Forgets what was recorded for a path, whose version was unloaded.
+    pub fn remove_path(&self, path: &str) {
+        self.0.tensorflow.remove_path(path);
+    }
+
+    /// Counts a request that ran no model, as [`crate::ModelMetrics::request_ended`] does, by the name it asked for.
+    pub fn unresolved_request_ended(&self, model: &str, call: Call, code: &str, elapsed: Duration) {
+        let model = self.0.tensorflow.model_if_room(model);
+        model.request_ended(call, code, elapsed);
+    }
+
+    /// Counts a request that was to be logged.
+    pub fn count_request_log(&self, model: &str, result: LogResult) {
+        let labels = Labels::new(
+            Metric::RequestLogRecords.labels(),
+            [model.into(), result.name().into()],
+        );
+        self.0.request_logs.get_or_create(&labels).inc();
+        self.0
+            .tensorflow
+            .count_request_log(model, result.code_name());
+    }
+
     /// Counts a request that was turned away.
     pub fn count_refused(&self, reason: Refusal) {
         self.0.refused[reason as usize].inc();
@@ -139,6 +185,20 @@ impl Metrics {
         text::encode(&mut page, &self.0.registry).expect("writing to a string does not fail");
         page
     }
+
+    /// Returns the values that TensorFlow Serving has, as it writes them: Prometheus text, see
+    /// [`TENSORFLOW_CONTENT_TYPE`].
+    #[must_use]
+    pub fn encode_tensorflow(&self) -> String {
+        self.0.tensorflow.page()
+    }
+
+    /// Returns the first value of a metric of TensorFlow's, by the name with slashes that it registers: zero if nothing
+    /// was counted yet or it is a histogram; `None` if there is no such metric.
+    #[must_use]
+    pub fn value_of(&self, name: &str) -> Option<i64> {
+        self.0.tensorflow.value_of(name)
+    }
 }
 
 impl Inner {
@@ -171,6 +231,8 @@ impl Inner {
             model_memory: register.family(Metric::ModelMemory),
             resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
             signatures,
+            request_logs: register.family(Metric::RequestLogRecords),
+            tensorflow: TensorFlowMetrics::default(),
             registry: register.0,
         }
     }

@@ -12,10 +12,10 @@ use prometheus_client::metrics::MetricType;
 
 use crate::histogram::Histogram;
 use crate::labels::Labels;
-use crate::{Metric, Phase};
+use crate::{Metric, ModelMetrics, Phase};
 
 /// The canonical codes by number, which every API of the server shares.
-const CODES: [&str; 17] = [
+pub(crate) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -35,17 +35,42 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// Where success is counted.
+pub(crate) const OK_IDX: usize = 0;
+
 /// Where a code that is none of [`CODES`] is counted.
 const UNKNOWN_IDX: usize = 2;
 
+/// Returns where a code is counted, by its name.
+pub(crate) fn code_idx(code: &str) -> usize {
+    let idx = CODES.iter().position(|name| *name == code);
+    idx.unwrap_or(UNKNOWN_IDX)
+}
+
 /// The metrics of one signature of one loaded version; counting is wait-free and allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SignatureMetrics {
+    model: Arc<ModelMetrics>,
     phases: [Histogram; Phase::COUNT],
     requests: [AtomicU64; CODES.len()],
 }
 
 impl SignatureMetrics {
+    fn new(model: Arc<ModelMetrics>) -> Self {
+        Self {
+            model,
+            phases: Default::default(),
+            requests: Default::default(),
+        }
+    }
+
+    /// Returns the metrics of the whole model under TensorFlow Serving's names.
+    #[inline]
+    #[must_use]
+    pub fn model(&self) -> &ModelMetrics {
+        &self.model
+    }
+
     /// Counts the time of one phase of a request.
     #[inline]
     pub fn observe(&self, phase: Phase, elapsed: Duration) {
@@ -55,11 +80,7 @@ impl SignatureMetrics {
     /// Counts a request by the name of the code it ended with: `OK`, `INVALID_ARGUMENT`, …
     #[inline]
     pub fn request_ended(&self, code: &str) {
-        let code_idx = CODES
-            .iter()
-            .position(|name| *name == code)
-            .unwrap_or(UNKNOWN_IDX);
-        self.requests[code_idx].fetch_add(1, Ordering::Relaxed);
+        self.requests[code_idx(code)].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -76,9 +97,12 @@ impl SignatureFamilies {
         model: &str,
         version: i64,
         signature: &str,
+        of_model: impl FnOnce() -> Arc<ModelMetrics>,
     ) -> Arc<SignatureMetrics> {
         let key: Key = (model.into(), version, signature.into());
-        Arc::clone(self.lock().entry(key).or_default())
+        let mut signatures = self.lock();
+        let make = || Arc::new(SignatureMetrics::new(of_model()));
+        Arc::clone(signatures.entry(key).or_insert_with(make))
     }
 
     pub(crate) fn remove_version(&self, model: &str, version: i64) {

@@ -46,6 +46,83 @@ words! {
 }
 
 words! {
+    /// What kind of question a model is asked.
+    Api labels "API" {
+        /// Outputs for inputs.
+        Predict = "Predict",
+        /// Classes for examples.
+        Classify = "Classify",
+        /// Values for examples.
+        Regress = "Regress",
+        /// Several of these for the same examples.
+        MultiInference = "MultiInference",
+    }
+}
+
+impl Api {
+    /// Tells whether TensorFlow Serving counts the engine's time under this API.
+    pub(crate) const fn has_runtime_latency(self) -> bool {
+        !matches!(self, Self::MultiInference)
+    }
+}
+
+words! {
+    /// How a request came, as far as TensorFlow Serving counts it.
+    Call labels "API" {
+        /// `PredictionService.Predict`.
+        GrpcPredict = "Predict",
+        /// `PredictionService.Classify`.
+        GrpcClassify = "Classify",
+        /// `PredictionService.Regress`.
+        GrpcRegress = "Regress",
+        /// `POST …:predict`.
+        RestPredict = "predict",
+        /// `POST …:classify`.
+        RestClassify = "classify",
+        /// `POST …:regress`.
+        RestRegress = "regress",
+        /// Any other request under `/v1`.
+        RestOther = "",
+    }
+}
+
+impl Call {
+    pub(crate) const fn api(self) -> &'static str {
+        self.name()
+    }
+
+    pub(crate) const fn entrypoint(self) -> &'static str {
+        match self {
+            Self::GrpcPredict | Self::GrpcClassify | Self::GrpcRegress => "GRPC",
+            Self::RestPredict | Self::RestClassify | Self::RestRegress | Self::RestOther => "REST",
+        }
+    }
+}
+
+words! {
+    /// What became of a request that was to be logged.
+    LogResult labels "result" {
+        /// It is in the log.
+        Written = "written",
+        /// There was no room for it in memory.
+        Dropped = "dropped",
+        /// The file could not be written.
+        Failed = "failed",
+    }
+}
+
+impl LogResult {
+    /// Returns the name of the code that stands for it.
+    pub(crate) const fn code_name(self) -> &'static str {
+        match self {
+            Self::Written => "OK",
+            Self::Dropped => "RESOURCE_EXHAUSTED",
+            Self::Failed => "UNAVAILABLE",
+        }
+    }
+}
+
+words! {
     /// Why a request was turned away before its model ran.
     Refusal labels "reason" {
         /// The bytes in flight would exceed their budget.

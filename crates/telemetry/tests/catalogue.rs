@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use salver_telemetry::{Kind, Metric, Metrics, Phase, VersionState};
+use salver_telemetry::{Kind, LogResult, Metric, Metrics, Phase, VersionState};
 
 fn page() -> String {
     let mut page = String::from(
@@ -12,9 +12,22 @@ fn page() -> String {
          `/metrics` answers in OpenMetrics text, which Prometheus reads. \
          This page is printed from the catalogue in `crates/telemetry`; \
          `UPDATE_GOLDEN=1 cargo test -p salver-telemetry` rewrites it.\n\n\
-         | name | kind | labels | meaning |\n|---|---|---|---|\n",
+",
     );
-    for metric in Metric::ALL {
+    add_table(&mut page, &Metric::ALL);
+    page.push_str(
+        "\n## Under TensorFlow Serving's names\n\n\
+         Where a `--monitoring_config_file` enables it, a page of the REST port has what TensorFlow Serving counts, as it \
+         writes it. Latencies are in microseconds, in buckets of 10 × 1.8ᵏ. What of its metrics is not here is not known \
+         here.\n\n",
+    );
+    add_table(&mut page, &Metric::TENSORFLOW);
+    page
+}
+
+fn add_table(page: &mut String, metrics: &[Metric]) {
+    page.push_str("| name | kind | labels | meaning |\n|---|---|---|---|\n");
+    for metric in metrics {
         let labels: Vec<_> = metric
             .labels()
             .iter()
@@ -27,7 +40,6 @@ fn page() -> String {
             metric.help()
         ));
     }
-    page
 }
 
 #[test]
@@ -53,6 +65,7 @@ fn busy() -> Metrics {
     metrics.set_model_memory("m", 1, 1000);
     metrics.set_version_state("m", 1, Some(VersionState::Available));
     metrics.request_failed("rest", "NOT_FOUND");
+    metrics.count_request_log("m", LogResult::Written);
     metrics
 }
 
@@ -110,6 +123,7 @@ fn requests_are_counted_by_signature_and_code() {
         r#"salver_model_memory_bytes{model="m",version="1"} 1000"#,
         r#"salver_model_versions{state="available"} 1"#,
         r#"salver_build_info{version="1.2.3"} 1"#,
+        r#"salver_request_log_records_total{model="m",result="written"} 1"#,
     ] {
         assert!(
             has_line(&metrics, line),
