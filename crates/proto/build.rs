@@ -7,9 +7,10 @@ use std::{env, fs};
 use prost::Message as _;
 
 /// The files that nothing else imports; the rest follows from their imports.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "tensorflow_serving/apis/prediction_service.proto",
     "tensorflow_serving/apis/model_service.proto",
+    "tensorflow_serving/apis/prediction_log.proto",
     "tensorflow_serving/config/monitoring_config.proto",
     "tensorflow_serving/config/platform_config.proto",
     "tensorflow_serving/config/ssl_config.proto",

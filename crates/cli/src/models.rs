@@ -1,6 +1,7 @@
 //! The models of a serving process: found, watched, loaded, told of.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -14,7 +15,7 @@ use salver_repository::{
 use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
 };
-use salver_server::Reload;
+use salver_server::{Reload, WarmupRequests};
 use salver_telemetry::{Metrics, VersionState};
 
 use crate::config::{Looks, ModelsAt, ServeConfig};
@@ -81,6 +82,10 @@ impl Models {
                 engine: config.engine.clone(),
                 ..ModelSettings::default()
             },
+            warmup: Some(Arc::new(WarmupRequests {
+                metrics: metrics.clone(),
+                num_iterations: NonZeroU32::MIN,
+            })),
         };
         let source = FileSystemSource::new(source, factory);
         let served = Served {

@@ -17,8 +17,10 @@ pub mod json;
 pub mod metadata;
 mod model_spec;
 pub mod predict;
+pub mod prediction_log;
 pub mod rope;
 pub mod tensor_proto;
+pub mod tfrecord;
 
 pub use model_spec::{ModelSpec, VersionChoice};
 pub use salver_wire::WireError;

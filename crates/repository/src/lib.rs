@@ -33,3 +33,4 @@ pub use problem::Problem;
 pub use settings::{ModelSettings, VersionPolicyConfig};
 pub use source::{FileSystemSource, LabelSink, Root, RootsHandle, SourceConfig};
 pub use versions::versions;
+pub use warmup::Warmup;

@@ -10,9 +10,10 @@ use salver_batching::{ExecutorConfig, LocalExecutor};
 use salver_servable::{CancelToken, LoadError, LoadErrorKind, Loader, Resources, ServableId};
 use salver_telemetry::{LoadResult, Metrics};
 
+use crate::layout::Place;
 use crate::model::{LoadedModel, VersionMetrics};
 use crate::poll::Offer;
-use crate::{ModelSettings, warmup, whole};
+use crate::{ModelSettings, Warmup, warmup, whole};
 
 /// What a loaded model is reckoned to take, in percent of the size of its files.
 ///
@@ -21,7 +22,7 @@ use crate::{ModelSettings, warmup, whole};
 const MEMORY_PERCENT_OF_FILES: u64 = 120;
 
 /// Makes loaders; holds what is the same for all of them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ModelLoaderFactory {
     /// The engines.
     pub registry: Registry,
@@ -29,6 +30,17 @@ pub struct ModelLoaderFactory {
     pub metrics: Metrics,
     /// What applies where a model's settings say nothing.
     pub defaults: ModelSettings,
+    /// Runs the requests that versions bring along; `None` if theirs are not to be run.
+    pub warmup: Option<Arc<dyn Warmup>>,
+}
+
+impl fmt::Debug for ModelLoaderFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelLoaderFactory")
+            .field("registry", &self.registry)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ModelLoaderFactory {
@@ -48,6 +60,7 @@ impl ModelLoaderFactory {
             settings: settings.or(&self.defaults),
             registry: self.registry.clone(),
             metrics: self.metrics.clone(),
+            warmup: self.warmup.clone(),
         }
     }
 }
@@ -59,6 +72,7 @@ pub struct ModelLoader {
     settings: ModelSettings,
     registry: Registry,
     metrics: Metrics,
+    warmup: Option<Arc<dyn Warmup>>,
 }
 
 impl fmt::Debug for ModelLoader {
@@ -80,7 +94,11 @@ impl Loader for ModelLoader {
     }
 
     fn load(&self, cancel: &CancelToken) -> Result<LoadedModel, LoadError> {
+        let started_at = Instant::now();
         let loaded = self.try_load(cancel);
+        let path = self.offer.place.path().to_string_lossy();
+        self.metrics
+            .load_ended(&path, loaded.is_ok(), started_at.elapsed());
         self.metrics.count_load(match &loaded {
             Ok(_) => LoadResult::Loaded,
             Err(error) if error.kind == LoadErrorKind::Cancelled => LoadResult::Cancelled,
@@ -97,26 +115,19 @@ impl ModelLoader {
         let choice = self.choose()?;
         check_cancelled(cancel)?;
         // An engine's complaint about files that changed under its hands is not the model's fault.
-        let executor = self
+        let (signatures, executor) = self
             .start(&choice)
             .map_err(|error| self.check_unchanged().err().unwrap_or(error))?;
-        let (signatures, executor) = executor;
         check_cancelled(cancel)?;
         self.check_unchanged()?;
-        warmup::run(&self.id, &signatures, &executor)
-            .map_err(|error| failed(format!("its warm-up run failed: {error}")))?;
-        check_cancelled(cancel)?;
         let memory_bytes = self.estimate().memory_bytes;
-        let metrics = VersionMetrics::new(&self.metrics, &self.id, &signatures, memory_bytes);
-        tracing::info!(
-            model = %self.id.name,
-            version = self.id.version,
-            engine = choice.backend.platform(),
-            reason = choice.reason,
-            seconds = started_at.elapsed().as_secs_f64(),
-            "loaded"
+        let metrics = VersionMetrics::new(
+            &self.metrics,
+            &self.id,
+            self.offer.place.path(),
+            &signatures,
         );
-        Ok(LoadedModel {
+        let model = LoadedModel {
             id: self.id.clone(),
             platform: choice.backend.platform(),
             reason: choice.reason,
@@ -124,7 +135,33 @@ impl ModelLoader {
             signatures,
             executor,
             metrics,
-        })
+        };
+        self.warm_up(&model, cancel)?;
+        check_cancelled(cancel)?;
+        self.metrics
+            .set_model_memory(&self.id.name, self.id.version, memory_bytes);
+        tracing::info!(
+            model = %self.id.name,
+            version = self.id.version,
+            engine = model.platform,
+            reason = model.reason,
+            seconds = started_at.elapsed().as_secs_f64(),
+            "loaded"
+        );
+        Ok(model)
+    }
+
+    /// Runs the version's own requests; where there are none, made-up ones.
+    fn warm_up(&self, model: &LoadedModel, cancel: &CancelToken) -> Result<(), LoadError> {
+        // Files beside a model that is a single file may be another model's.
+        if let (Some(warmup), Place::Dir(dir) | Place::ModelDir(dir)) =
+            (&self.warmup, &self.offer.place)
+            && warmup.warm_up(model, dir, cancel)?
+        {
+            return Ok(());
+        }
+        warmup::run_made_up(model)
+            .map_err(|error| failed(format!("its warm-up run failed: {error}")))
     }
 
     /// Makes sure that the files are those that were found whole.

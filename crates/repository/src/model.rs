@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use salver_backend::Signatures;
-use salver_batching::{Executor, LocalExecutor};
+use salver_batching::{Batch, ExecuteError, Executed, Executor, LocalExecutor};
 use salver_servable::ServableId;
 use salver_telemetry::{Metrics, SignatureMetrics};
 
@@ -53,6 +54,17 @@ impl LoadedModel {
         &self.executor
     }
 
+    /// Runs one batch from a thread that is not asynchronous, without a deadline.
+    ///
+    /// # Blocking
+    /// Until the engine answers.
+    ///
+    /// # Errors
+    /// As [`Executor::execute`].
+    pub fn execute_blocking(&self, batch: Batch) -> Result<Executed, ExecuteError> {
+        self.executor.execute_blocking(batch)
+    }
+
     /// Returns the metrics of one of the model's signatures.
     ///
     /// # Panics
@@ -70,6 +82,7 @@ impl LoadedModel {
 pub(crate) struct VersionMetrics {
     metrics: Metrics,
     id: ServableId,
+    path: String,
     by_signature: BTreeMap<Arc<str>, Arc<SignatureMetrics>>,
 }
 
@@ -77,10 +90,9 @@ impl VersionMetrics {
     pub(crate) fn new(
         metrics: &Metrics,
         id: &ServableId,
+        path: &Path,
         signatures: &Signatures,
-        memory_bytes: u64,
     ) -> Self {
-        metrics.set_model_memory(&id.name, id.version, memory_bytes);
         let by_signature = signatures
             .iter()
             .map(|signature| {
@@ -91,6 +103,7 @@ impl VersionMetrics {
         Self {
             metrics: metrics.clone(),
             id: id.clone(),
+            path: path.to_string_lossy().into_owned(),
             by_signature,
         }
     }
@@ -99,5 +112,6 @@ impl VersionMetrics {
 impl Drop for VersionMetrics {
     fn drop(&mut self) {
         self.metrics.remove_version(&self.id.name, self.id.version);
+        self.metrics.remove_path(&self.path);
     }
 }

@@ -1,20 +1,41 @@
 //! The first run of a model happens before its first request.
 //!
-//! Engines allocate, compile and page in during their first run. The inputs are made up: zeros of the declared shape,
-//! every dynamic extent 1. A model may have every reason to refuse them, which is worth a remark only; but a model on
-//! which the engine itself fails is not put into service.
+//! Engines allocate, compile and page in during their first run. A version may bring requests of its own for that
+//! ([`Warmup`]): they are what its owner says it has to answer, so a failure is the version's. Otherwise the inputs are
+//! made up: zeros of the declared shape, every dynamic extent 1. A model may have every reason to refuse them, which is
+//! worth a remark only; but a model on which the engine itself fails is not put into service.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use salver_backend::{BackendError, Signature, Signatures};
-use salver_batching::{Batch, ExecuteError, LocalExecutor};
-use salver_servable::ServableId;
+use salver_backend::{BackendError, Signature};
+use salver_batching::{Batch, ExecuteError};
+use salver_servable::{CancelToken, LoadError};
 use salver_tensor::{AlignedVec, Dim, Shape, Tensor, TensorSpec};
+
+use crate::LoadedModel;
 
 /// The most memory that made-up inputs of one signature may take, in bytes: a 4K picture in floats is 100 MB.
 const MAX_INPUT_BYTES: usize = 128 * 1024 * 1024;
+
+/// Runs the requests that a version brings along; knows where they are and in which form.
+pub trait Warmup: Send + Sync {
+    /// Runs the requests in a version's folder; returns false if there are none.
+    ///
+    /// # Blocking
+    /// Until the model has answered them all, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// [`LoadError`] if they cannot be read or the model fails on one: the version is not put into service.
+    fn warm_up(
+        &self,
+        model: &LoadedModel,
+        dir: &Path,
+        cancel: &CancelToken,
+    ) -> Result<bool, LoadError>;
+}
 
 /// Runs each signature once on zeros.
 ///
@@ -23,13 +44,10 @@ const MAX_INPUT_BYTES: usize = 128 * 1024 * 1024;
 ///
 /// # Errors
 /// What the engine says if it fails for another reason than the inputs.
-pub(crate) fn run(
-    id: &ServableId,
-    signatures: &Signatures,
-    executor: &LocalExecutor,
-) -> Result<(), ExecuteError> {
-    for signature in signatures.iter() {
-        match run_signature(signature, executor) {
+pub(crate) fn run_made_up(model: &LoadedModel) -> Result<(), ExecuteError> {
+    let id = &model.id;
+    for signature in model.signatures().iter() {
+        match run_signature(signature, model) {
             Ok(Some(elapsed)) => tracing::debug!(
                 %id, signature = %signature.name, seconds = elapsed.as_secs_f64(), "warmed up"
             ),
@@ -52,7 +70,7 @@ pub(crate) fn run(
 
 fn run_signature(
     signature: &Arc<Signature>,
-    executor: &LocalExecutor,
+    model: &LoadedModel,
 ) -> Result<Option<Duration>, ExecuteError> {
     let Some(inputs) = made_up_inputs(&signature.inputs) else {
         return Ok(None);
@@ -65,7 +83,7 @@ fn run_signature(
         deadline: None,
         hold: None,
     };
-    Ok(Some(executor.execute_blocking(batch)?.run))
+    Ok(Some(model.execute_blocking(batch)?.run))
 }
 
 /// Makes up one tensor for each input, or `None` if a rank is unknown or they would be too large.

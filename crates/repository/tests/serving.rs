@@ -72,6 +72,7 @@ impl Server {
             registry: Registry::new(vec![Arc::new(backend.clone())]),
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
+            warmup: None,
         };
         let source = FileSystemSource::new(config, factory);
         let roots = source.roots_handle();

@@ -64,6 +64,8 @@ pub enum LoadErrorKind {
     Invalid,
     /// What it is made of may be right, but nothing here can serve it. Not tried again until the revision changes.
     Unsupported,
+    /// What it is made of is damaged. Not tried again until the revision changes.
+    Damaged,
     /// There is no room for it.
     ResourceExhausted,
     /// It is no longer wanted.
@@ -76,7 +78,7 @@ impl LoadErrorKind {
     /// Tells whether the same load may succeed at another time.
     pub(crate) fn may_pass(self) -> bool {
         match self {
-            Self::Invalid | Self::Unsupported => false,
+            Self::Invalid | Self::Unsupported | Self::Damaged => false,
             Self::NotFound | Self::ResourceExhausted | Self::Cancelled | Self::Failed => true,
         }
     }

@@ -32,6 +32,7 @@ mod server;
 mod status;
 mod tasks;
 mod tls;
+mod warmup;
 mod work;
 
 pub use channel::{ChannelArgumentError, ChannelArguments, ChannelConfig};
@@ -42,3 +43,4 @@ pub use reload::{Reload, ReloadError};
 pub use server::{Addresses, Server, Services};
 pub use status::{Code, ServeError};
 pub use tls::{TlsConfig, TlsError, TlsHandle};
+pub use warmup::WarmupRequests;

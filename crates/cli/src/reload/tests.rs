@@ -49,6 +49,7 @@ impl Fixture {
             registry: Registry::new(vec![Arc::new(Rten)]),
             metrics: Metrics::new("test"),
             defaults: ModelSettings::default(),
+            warmup: None,
         };
         let source = FileSystemSource::new(source, factory);
         let config = ListConfig {

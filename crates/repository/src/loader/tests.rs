@@ -7,8 +7,9 @@ use salver_tensor::Tensor;
 use salver_testkit::{FakeBackend, FakeBehaviour, Gate};
 
 use super::*;
-use crate::layout::Place;
 use crate::testing::{Tree, onnx};
+
+mod warmup;
 
 /// A version on disk, an engine that does as it is told, and the loader between them.
 struct Fixture {
@@ -24,6 +25,7 @@ impl Fixture {
             registry: Registry::new(vec![Arc::new(backend.clone())]),
             metrics: Metrics::new("0"),
             defaults: ModelSettings::default(),
+            warmup: None,
         };
         Self {
             tree: Tree::with(&["m/1/model.onnx"]),
