@@ -205,6 +205,7 @@ fn server(
         tls: None,
         has_rest_tls: false,
         channel: ChannelConfig::default(),
+        prometheus_path: None,
         has_cors: false,
         max_inflight_bytes: get.bytes(
             "max_inflight_bytes",

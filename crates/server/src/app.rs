@@ -20,7 +20,7 @@ use crate::listen::Peer;
 use crate::reload::Reload;
 use crate::response::ResponseBody;
 use crate::tasks::CpuPool;
-use crate::{access_log, admin, grpc, rest};
+use crate::{access_log, admin, grpc, prometheus, rest};
 
 /// What a port answers to.
 #[derive(Clone, Copy, Debug)]
@@ -135,11 +135,9 @@ impl App {
     ) -> Response<ResponseBody> {
         let is_http1 = request.version() < Version::HTTP_2;
         let mut call = self.call(request, context);
-        let page = if speaks.admin {
-            admin::answer(self, &call.method, call.uri.path())
-        } else {
-            None
-        };
+        let prometheus = || prometheus::answer(self, &call.uri).filter(|_| speaks.rest);
+        let admin = || admin::answer(self, &call.method, call.uri.path()).filter(|_| speaks.admin);
+        let page = prometheus().or_else(admin);
         let mut response = match page {
             Some(page) => page,
             None if speaks.rest => rest::answer(self, &mut call).await,

@@ -51,6 +51,9 @@ pub struct ServerConfig {
     pub has_rest_tls: bool,
     /// What one connection that speaks gRPC may do.
     pub channel: ChannelConfig,
+    /// Where on the REST port the metrics are under TensorFlow Serving's names, such as
+    /// `/monitoring/prometheus/metrics`; `None` for nowhere.
+    pub prometheus_path: Option<String>,
     /// Whether REST answers let scripts from other sites read them.
     pub has_cors: bool,
     /// Request bytes that may be in memory at once, over all connections.

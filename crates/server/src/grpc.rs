@@ -65,6 +65,7 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
         )));
     }
     let rpc = Rpc::of(call.uri.path())?;
+    work.call = rpc.counted_as();
     let budget_bytes = work.app.budget.limit_bytes();
     let allowed_bytes = work.app.config.channel.max_message_bytes;
     let limit_bytes = rpc.max_request_bytes(budget_bytes.min(allowed_bytes.unwrap_or(u64::MAX)));
@@ -100,6 +101,19 @@ impl Rpc {
             Self::Predict | Self::Classify | Self::Regress | Self::MultiInference => budget_bytes,
             Self::GetModelMetadata | Self::GetModelStatus => MAX_QUESTION_BYTES.min(budget_bytes),
             Self::HandleReloadConfigRequest => MAX_CONFIG_BYTES.min(budget_bytes),
+        }
+    }
+
+    /// Returns what TensorFlow Serving counts it as.
+    fn counted_as(self) -> Option<salver_telemetry::Call> {
+        match self {
+            Self::Predict => Some(salver_telemetry::Call::GrpcPredict),
+            Self::Classify => Some(salver_telemetry::Call::GrpcClassify),
+            Self::Regress => Some(salver_telemetry::Call::GrpcRegress),
+            Self::MultiInference
+            | Self::GetModelMetadata
+            | Self::GetModelStatus
+            | Self::HandleReloadConfigRequest => None,
         }
     }
 

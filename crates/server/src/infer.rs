@@ -15,7 +15,7 @@ use salver_repository::LoadedModel;
 use salver_servable::{
     Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus,
 };
-use salver_telemetry::{Phase, SignatureMetrics};
+use salver_telemetry::{Api, Phase, SignatureMetrics};
 use salver_tensor::{Tensor, TensorSpec};
 
 /// What a signature that takes predictions may say it is for.
@@ -207,6 +207,7 @@ pub(crate) fn requested(
 
 /// A request that is ready to run.
 pub(crate) struct Job {
+    pub(crate) api: Api,
     pub(crate) handle: Handle<LoadedModel>,
     pub(crate) signature: Arc<Signature>,
     pub(crate) inputs: Vec<Tensor>,
@@ -255,6 +256,7 @@ impl Answer {
 /// Runs a job and measures its phases.
 pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeError> {
     let Job {
+        api,
         handle,
         signature,
         inputs,
@@ -279,6 +281,7 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
         .map_err(ServeError::Execute)?;
     metrics.observe(Phase::Queue, executed.queue);
     metrics.observe(Phase::Run, executed.run);
+    metrics.model().observe_runtime(api, executed.run);
     work.reservation
         .hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
     Ok(Answer {
@@ -345,6 +348,7 @@ pub fn load_error_code(kind: LoadErrorKind) -> Code {
         LoadErrorKind::NotFound => Code::NotFound,
         LoadErrorKind::Invalid => Code::InvalidArgument,
         LoadErrorKind::Unsupported => Code::Unimplemented,
+        LoadErrorKind::Damaged => Code::DataLoss,
         LoadErrorKind::ResourceExhausted => Code::ResourceExhausted,
         LoadErrorKind::Cancelled => Code::Cancelled,
         LoadErrorKind::Failed => Code::Unknown,

@@ -12,16 +12,17 @@ mod joint;
 use std::sync::Arc;
 
 use salver_backend::Signature;
+use salver_batching::Batch;
 use salver_protocol::inference::{
     Classifications, Examples, ModelSpecEcho, Regressions, ResultError, Results,
 };
 use salver_protocol::metadata::debug_string;
 use salver_repository::LoadedModel;
 use salver_servable::Handle;
+use salver_telemetry::Api;
 use salver_tensor::Tensor;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::infer::{self, Answer, Job};
 use crate::status::ServeError;
 use crate::work::Work;
@@ -51,6 +52,14 @@ impl InferenceMethod {
             .into_iter()
             .find(|method| method.name() == name)
             .ok_or_else(|| InferenceError::UnsupportedMethod(name.to_owned()))
+    }
+
+    /// Returns what it is counted as.
+    pub(crate) const fn api(self) -> Api {
+        match self {
+            Self::Classify => Api::Classify,
+            Self::Regress => Api::Regress,
+        }
     }
 
     pub(crate) const fn name(self) -> &'static str {
@@ -122,16 +131,16 @@ pub(crate) struct Question {
 impl Question {
     /// Finds the signature of a request that asks one question.
     pub(crate) fn new(
-        app: &App,
-        handle: &Handle<LoadedModel>,
+        checks_method_names: bool,
+        model: &LoadedModel,
         method: InferenceMethod,
         signature_name: &str,
     ) -> Result<Self, InferenceError> {
-        let signature = handle.signatures().get(signature_name).cloned();
+        let signature = model.signatures().get(signature_name).cloned();
         let signature = signature.ok_or_else(|| {
             InferenceError::NoSignature(infer::or_default(signature_name).to_owned())
         })?;
-        let outputs = method.outputs(app.config.checks_method_names, &signature)?;
+        let outputs = method.outputs(checks_method_names, &signature)?;
         Ok(Self {
             method,
             signature,
@@ -181,21 +190,39 @@ pub(crate) struct Answered {
     pub(crate) num_rows: usize,
 }
 
+/// Questions about the same rows.
+pub(crate) struct Inquiry {
+    pub(crate) api: Api,
+    pub(crate) questions: Vec<Question>,
+    pub(crate) examples: Examples,
+    pub(crate) decode_started: Instant,
+}
+
 /// Runs the model once for all questions.
 pub(crate) async fn run(
     work: &mut Work<'_>,
     handle: Handle<LoadedModel>,
-    questions: Vec<Question>,
-    examples: Examples,
-    decode_started: Instant,
+    inquiry: Inquiry,
 ) -> Result<Answered, ServeError> {
+    let Inquiry {
+        api,
+        questions,
+        examples,
+        decode_started,
+    } = inquiry;
     let (signature, requested) = joint::signature(&questions);
     work.resolved = Some(Arc::clone(handle.metrics(&signature.name)));
     let num_rows = examples.len();
     let rows = rows(work, examples).await?;
-    let inputs = vec![rows; signature.inputs.len()];
-    infer::check_dtypes(&signature, &inputs)?;
+    let inputs = inputs(&signature, rows)?;
+    if api == Api::MultiInference {
+        handle
+            .metrics(&signature.name)
+            .model()
+            .observe_examples(num_rows);
+    }
     let job = Job {
+        api,
         handle,
         signature,
         inputs,
@@ -208,6 +235,29 @@ pub(crate) async fn run(
         answer,
         num_rows,
     })
+}
+
+/// Returns the one run for all questions, apart from any request's bookkeeping.
+pub(crate) fn batch(questions: &[Question], examples: Examples) -> Result<Batch, ServeError> {
+    let (signature, requested) = joint::signature(questions);
+    if examples.is_empty() {
+        return Err(InferenceError::NoExamples.into());
+    }
+    let inputs = inputs(&signature, examples.into_tensor())?;
+    Ok(Batch {
+        signature,
+        inputs,
+        requested,
+        deadline: None,
+        hold: None,
+    })
+}
+
+/// Returns the rows as every input of a signature.
+fn inputs(signature: &Signature, rows: Tensor) -> Result<Vec<Tensor>, ServeError> {
+    let inputs = vec![rows; signature.inputs.len()];
+    infer::check_dtypes(signature, &inputs)?;
+    Ok(inputs)
 }
 
 /// Makes the tensor of a request's rows, for which room is reserved first.

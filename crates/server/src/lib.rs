@@ -25,6 +25,7 @@ mod grpc;
 mod infer;
 mod inference;
 mod listen;
+mod prometheus;
 mod reload;
 mod response;
 mod rest;

@@ -31,6 +31,11 @@ pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody>
     let deadline = Some(call.context.started + app.config.rest_timeout);
     let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
     let result = until(deadline, respond(&mut work, call)).await;
+    if work.resolved.is_none() {
+        work.asked = route::parse(&call.method, target(call))
+            .ok()
+            .and_then(Route::into_model_name);
+    }
     let reservation = work.end(result.as_ref().err());
     let mut response = match result {
         Ok(answer) => success(answer, reservation),
@@ -67,11 +72,13 @@ impl Answer {
 }
 
 async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeError> {
-    let target = call
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    match route::parse(&call.method, target)? {
+    let route = route::parse(&call.method, target(call));
+    work.call = match &route {
+        Ok(route) => Some(route.counted_as()),
+        Err(ServeError::NoSuchPage(_)) => None,
+        Err(_) => Some(salver_telemetry::Call::RestOther),
+    };
+    match route? {
         Route::Options => cors::preflight(&call.headers).map(|()| Answer::json(Vec::new())),
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
@@ -80,6 +87,12 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
             .await
             .map(Answer::json),
     }
+}
+
+/// Returns a request's path with its query.
+fn target(call: &Call) -> &str {
+    let target = call.uri.path_and_query();
+    target.map_or("/", |target| target.as_str())
 }
 
 fn status(app: &App, model: &Model) -> Result<Answer, ServeError> {

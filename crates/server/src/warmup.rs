@@ -13,14 +13,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use salver_batching::Batch;
-use salver_protocol::prediction_log::{self, LogType, LoggedRequest};
-use salver_protocol::{predict, tfrecord};
+use salver_protocol::inference as inference_codec;
+use salver_protocol::predict::{self, DecodeError};
+use salver_protocol::prediction_log::{self, LogType};
+use salver_protocol::tfrecord;
 use salver_repository::{LoadedModel, Warmup};
 use salver_servable::{CancelToken, LoadError, LoadErrorKind};
 use salver_telemetry::Metrics;
 use tokio::time::Instant;
 
 use crate::infer;
+use crate::inference::{self, InferenceMethod, Question};
 use crate::status::{Code, ServeError};
 
 /// Where the requests are, within a version's folder.
@@ -114,12 +117,11 @@ fn replay(model: &LoadedModel, record: Bytes, record_number: usize) -> Result<()
     // As in TensorFlow Serving, an empty record is no request.
     let Some(logged) = logged else { return Ok(()) };
     let batch = match logged.log_type {
-        LogType::Predict => predict_batch(model, &logged),
-        LogType::Classify
-        | LogType::Regress
-        | LogType::MultiInference
-        | LogType::SessionRun
-        | LogType::PredictStreamed => Err(unsupported(logged.log_type)),
+        LogType::Predict => predict_batch(model, logged.request),
+        LogType::Classify => rows_batch(model, logged.request, InferenceMethod::Classify),
+        LogType::Regress => rows_batch(model, logged.request, InferenceMethod::Regress),
+        LogType::MultiInference => multi_batch(model, logged.request),
+        LogType::SessionRun | LogType::PredictStreamed => Err(unsupported(logged.log_type)),
     };
     let executed =
         batch.and_then(|batch| model.execute_blocking(batch).map_err(ServeError::Execute));
@@ -128,18 +130,17 @@ fn replay(model: &LoadedModel, record: Bytes, record_number: usize) -> Result<()
         .map_err(|error| load_error(&error, record_number))
 }
 
-fn predict_batch(model: &LoadedModel, logged: &LoggedRequest) -> Result<Batch, ServeError> {
-    let request = predict::decode_request(&logged.request[..], MAX_TENSOR_BYTES);
-    let request = request.map_err(|error| ServeError::Protobuf {
-        message: "tensorflow.serving.PredictRequest",
-        reason: error.to_string(),
-    })?;
+fn predict_batch(model: &LoadedModel, request: Bytes) -> Result<Batch, ServeError> {
+    let request = predict::decode_request(request, MAX_TENSOR_BYTES);
+    let request = request.map_err(|error| unparsed("tensorflow.serving.PredictRequest", &error))?;
     // Whom it asks is this model, whatever it says: it may have been logged under another name.
     let name = request.model.unwrap_or_default().signature_name;
     let signature = model.signatures().get(&name).cloned();
-    let signature = signature.ok_or(ServeError::UnknownSignature(name))?;
+    let unknown = || ServeError::UnknownSignature(infer::or_default(&name).to_owned());
+    let signature = signature.ok_or_else(unknown)?;
     let inputs = infer::arrange(&signature, request.inputs)?;
     let requested = infer::requested(&signature, &request.output_filter)?;
+    infer::check_dtypes(&signature, &inputs)?;
     Ok(Batch {
         signature,
         inputs,
@@ -147,6 +148,37 @@ fn predict_batch(model: &LoadedModel, logged: &LoggedRequest) -> Result<Batch, S
         deadline: None,
         hold: None,
     })
+}
+
+fn rows_batch(
+    model: &LoadedModel,
+    request: Bytes,
+    method: InferenceMethod,
+) -> Result<Batch, ServeError> {
+    let message = match method {
+        InferenceMethod::Classify => "tensorflow.serving.ClassificationRequest",
+        InferenceMethod::Regress => "tensorflow.serving.RegressionRequest",
+    };
+    let request = inference_codec::decode_request(request.into());
+    let request = request.map_err(|error| unparsed(message, &error))?;
+    let name = request.model.unwrap_or_default().signature_name;
+    let questions = [Question::new(false, model, method, &name)?];
+    inference::batch(&questions, request.examples)
+}
+
+fn multi_batch(model: &LoadedModel, request: Bytes) -> Result<Batch, ServeError> {
+    let request = inference_codec::decode_multi(request.into());
+    let request =
+        request.map_err(|error| unparsed("tensorflow.serving.MultiInferenceRequest", &error))?;
+    let questions = Question::of_tasks(false, model, request.tasks)?;
+    inference::batch(&questions, request.examples)
+}
+
+fn unparsed(message: &'static str, error: &DecodeError) -> ServeError {
+    ServeError::Protobuf {
+        message,
+        reason: error.to_string(),
+    }
 }
 
 fn unsupported(log_type: LogType) -> ServeError {

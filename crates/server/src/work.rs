@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use salver_batching::ExecuteError;
-use salver_telemetry::{Refusal, SignatureMetrics};
+use salver_telemetry::{Call, Refusal, SignatureMetrics};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -20,6 +20,10 @@ pub(crate) struct Work<'a> {
     pub(crate) reservation: Reservation,
     /// The signature that it is counted under, once that is known.
     pub(crate) resolved: Option<Arc<SignatureMetrics>>,
+    /// How it came, if it is of those that TensorFlow Serving counts.
+    pub(crate) call: Option<Call>,
+    /// The name of the model that it asks for; only needed while that is not resolved.
+    pub(crate) asked: Option<String>,
     api: &'static str,
     context: RequestContext,
 }
@@ -36,6 +40,8 @@ impl<'a> Work<'a> {
             deadline,
             reservation: app.budget.reservation(),
             resolved: None,
+            call: None,
+            asked: None,
             api,
             context,
         }
@@ -49,6 +55,9 @@ impl<'a> Work<'a> {
             None if code != Code::Ok => self.app.metrics.request_failed(self.api, code.name()),
             None => {}
         }
+        if let Some(call) = self.call {
+            self.count(call, code);
+        }
         if let Some(reason) = error.and_then(refusal) {
             self.app.metrics.count_refused(reason);
         }
@@ -56,6 +65,20 @@ impl<'a> Work<'a> {
             warn!(request_id = %self.context.id, detail, "request failed");
         }
         self.reservation
+    }
+
+    /// Counts the request as TensorFlow Serving does.
+    fn count(&self, call: Call, code: Code) {
+        let elapsed = self.context.started.elapsed();
+        match &self.resolved {
+            Some(metrics) => metrics.model().request_ended(call, code.name(), elapsed),
+            None => {
+                let model = self.asked.as_deref().unwrap_or_default();
+                self.app
+                    .metrics
+                    .unresolved_request_ended(model, call, code.name(), elapsed);
+            }
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use bytes::{Buf, BytesMut};
 use salver_protocol::inference::{self as codec, DecodeError};
+use salver_telemetry::Api;
 use tokio::time::Instant;
 
 use super::{Message, message_buffer};
 use crate::infer;
-use crate::inference::{self, Answered, InferenceMethod, Question};
+use crate::inference::{self, Answered, InferenceMethod, Inquiry, Question};
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -26,10 +27,21 @@ pub(super) async fn ask(
     let decode_started = Instant::now();
     let request = decode(work, message, name, codec::decode_request).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
-    let question = Question::new(work.app, &handle, method, &spec.signature_name)?;
-    let (questions, examples) = (vec![question], request.examples);
-    let answered = inference::run(work, handle, questions, examples, decode_started).await?;
+    let model_name = work.asked.insert(spec.name);
+    let handle = infer::lookup(work.app, model_name, &spec.version)?;
+    let checks = work.app.config.checks_method_names;
+    let inquiry = Inquiry {
+        api: method.api(),
+        questions: vec![Question::new(
+            checks,
+            &handle,
+            method,
+            &spec.signature_name,
+        )?],
+        examples: request.examples,
+        decode_started,
+    };
+    let answered = inference::run(work, handle, inquiry).await?;
     encode(work, answered, |answered, encoded| {
         let question = &answered.questions[0];
         let results = question.results(&answered.answer, answered.num_rows)?;
@@ -47,9 +59,14 @@ pub(super) async fn ask_all(work: &mut Work<'_>, message: Message) -> Result<Byt
     let spec = request.tasks.first().and_then(|task| task.model.clone());
     let spec = spec.unwrap_or_default();
     let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
-    let questions = Question::of_tasks(work.app, &handle, request.tasks)?;
-    let answered =
-        inference::run(work, handle, questions, request.examples, decode_started).await?;
+    let checks = work.app.config.checks_method_names;
+    let inquiry = Inquiry {
+        api: Api::MultiInference,
+        questions: Question::of_tasks(checks, &handle, request.tasks)?,
+        examples: request.examples,
+        decode_started,
+    };
+    let answered = inference::run(work, handle, inquiry).await?;
     encode(work, answered, |answered, encoded| {
         let mut answers = Vec::with_capacity(answered.questions.len());
         for question in &answered.questions {

@@ -8,6 +8,7 @@ use salver_proto::tensorflow::serving::GetModelMetadataRequest;
 use salver_protocol::metadata as wire;
 use salver_protocol::predict as codec;
 use salver_protocol::tensor_proto::{TensorProtoError, TensorStyle};
+use salver_telemetry::Api;
 use salver_tensor::Tensor;
 use tokio::time::Instant;
 
@@ -35,7 +36,8 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
     let decode_started = Instant::now();
     let request = decode(work, message).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
+    let name = work.asked.insert(spec.name);
+    let handle = infer::lookup(work.app, name, &spec.version)?;
     let signature = handle.signatures().get(&spec.signature_name).cloned();
     let signature = signature.ok_or_else(|| {
         ServeError::UnknownSignature(infer::or_default(&spec.signature_name).to_owned())
@@ -46,6 +48,7 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
     let requested = infer::requested(&signature, &request.output_filter)?;
     infer::check_dtypes(&signature, &inputs)?;
     let job = Job {
+        api: Api::Predict,
         handle,
         signature,
         inputs,

@@ -7,18 +7,16 @@ use std::sync::Arc;
 use salver_backend::Signature;
 use salver_protocol::inference::Task;
 use salver_repository::LoadedModel;
-use salver_servable::Handle;
 use salver_tensor::TensorSpec;
 
 use super::{InferenceError, InferenceMethod, Question};
-use crate::app::App;
 use crate::infer;
 
 impl Question {
     /// Checks the tasks of a request, one after the other.
     pub(crate) fn of_tasks(
-        app: &App,
-        handle: &Handle<LoadedModel>,
+        checks_method_names: bool,
+        model: &LoadedModel,
         tasks: Vec<Task>,
     ) -> Result<Vec<Self>, InferenceError> {
         let mut seen = HashSet::new();
@@ -38,10 +36,10 @@ impl Question {
             if !seen.insert(name.clone()) {
                 return Err(InferenceError::DuplicateSignature(name));
             }
-            let signature = handle.signatures().get(&name).cloned();
+            let signature = model.signatures().get(&name).cloned();
             let signature = signature.ok_or(InferenceError::NoTaskSignature(name))?;
             let method = InferenceMethod::of_name(&task.method_name)?;
-            let outputs = method.outputs(app.config.checks_method_names, &signature)?;
+            let outputs = method.outputs(checks_method_names, &signature)?;
             questions.push(Self {
                 method,
                 signature,

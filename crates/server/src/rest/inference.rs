@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::route::Model;
 use crate::app::Call;
 use crate::infer;
-use crate::inference::{self, InferenceMethod, Question};
+use crate::inference::{self, InferenceMethod, Inquiry, Question};
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -28,8 +28,14 @@ pub(super) async fn answer(
     work.reservation = reserved;
     let handle = infer::lookup(app, &model.name, &model.version)?;
     let name = parsed.signature_name.unwrap_or_default();
-    let questions = vec![Question::new(app, &handle, method, &name)?];
-    let answered = inference::run(work, handle, questions, parsed.examples, decode_started).await?;
+    let checks = app.config.checks_method_names;
+    let inquiry = Inquiry {
+        api: method.api(),
+        questions: vec![Question::new(checks, &handle, method, &name)?],
+        examples: parsed.examples,
+        decode_started,
+    };
+    let answered = inference::run(work, handle, inquiry).await?;
     let num_bytes = answered.answer.num_bytes();
     let encode = move || {
         let encode_started = Instant::now();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use salver_protocol::json::{self, Format, JsonError};
 use salver_repository::LoadedModel;
 use salver_servable::Handle;
+use salver_telemetry::Api;
 use salver_tensor::Tensor;
 use tokio::time::Instant;
 
@@ -51,6 +52,7 @@ pub(super) async fn answer(
     let requested = infer::requested(&signature, &[])?;
     let decode = decode_started.elapsed();
     let job = Job {
+        api: Api::Predict,
         handle,
         signature,
         inputs: parsed.inputs,

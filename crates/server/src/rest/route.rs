@@ -4,6 +4,7 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 use salver_protocol::VersionChoice;
+use salver_telemetry::Call;
 
 use crate::inference::InferenceMethod;
 use crate::status::ServeError;
@@ -23,6 +24,29 @@ pub(super) enum Route {
     Metadata(Model),
     Predict(Model),
     Infer(Model, InferenceMethod),
+}
+
+impl Route {
+    /// Returns what TensorFlow Serving counts it as.
+    pub(super) fn counted_as(&self) -> Call {
+        match self {
+            Self::Predict(_) => Call::RestPredict,
+            Self::Infer(_, InferenceMethod::Classify) => Call::RestClassify,
+            Self::Infer(_, InferenceMethod::Regress) => Call::RestRegress,
+            Self::Options | Self::Status(_) | Self::Metadata(_) => Call::RestOther,
+        }
+    }
+
+    /// Returns the name of the model that is asked for.
+    pub(super) fn into_model_name(self) -> Option<String> {
+        match self {
+            Self::Status(model)
+            | Self::Metadata(model)
+            | Self::Predict(model)
+            | Self::Infer(model, _) => Some(model.name),
+            Self::Options => None,
+        }
+    }
 }
 
 /// Reads a method and a path with its query.

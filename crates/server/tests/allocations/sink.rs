@@ -48,6 +48,7 @@ impl Server {
             registry: Registry::new(vec![Arc::new(Sink)]),
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
+            warmup: None,
         };
         let config = SourceConfig {
             roots: vec![Root::Discover(models.path().to_path_buf())],
@@ -105,6 +106,7 @@ fn server_config() -> ServerConfig {
         tls: None,
         has_rest_tls: false,
         channel: ChannelConfig::default(),
+        prometheus_path: None,
         has_cors: false,
         max_inflight_bytes: 64 << 20,
         max_inflated_bytes: 64 << 20,
