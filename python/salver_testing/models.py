@@ -104,6 +104,19 @@ def total() -> bytes:
     return model_bytes("total", nodes, {"x": (TensorProto.FLOAT, ["N"])}, {"y": (TensorProto.FLOAT, [])})
 
 
+def colours(version: int, num_classes: int = 3) -> tuple[bytes, np.ndarray]:
+    """Returns softmax(mean colour W) for pictures [N,H,W,3], and the W of this version."""
+    weights = np.random.default_rng(version).normal(size=(3, num_classes)).astype(np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    inputs: Values = {"image": (TensorProto.FLOAT, ["N", "H", "W", 3])}
+    outputs: Values = {"probabilities": (TensorProto.FLOAT, ["N", num_classes])}
+    return model_bytes("colours", nodes, inputs, outputs, {"w": weights}), weights
+
+
 def echo(dtype: int) -> bytes:
     """Returns a model that gives back what it is sent."""
     spec = (dtype, ["N"])

@@ -18,6 +18,9 @@ DEFAULT_BINARY = REPOSITORY / "target/debug/salver"
 # Variables that say where engines are; every other setting of the caller's own servers is kept away from tests.
 KEPT_VARIABLES = {"SALVER_CACHE_DIR", "SALVER_ONNXRUNTIME_LIB", "SALVER_TENSORFLOW_LIB"}
 
+# TensorFlow Serving's program, and the script that starts it in its image.
+MODEL_SERVER, ENTRY_POINT = "tensorflow_model_server", "tf_serving_entrypoint.sh"
+
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
 
@@ -54,7 +57,9 @@ class Server:
         addresses = ["--host=127.0.0.1", "--port=auto", *rest]
         self._start([*prefix, str(binary()), "serve", str(models), *addresses, *engine_arguments(), *arguments])
 
-    def _start(self, command: list[str], executable: Path | None = None) -> None:
+    def _start(
+        self, command: list[str], executable: Path | None = None, variables: dict[str, str] | None = None
+    ) -> None:
         self.command = command
         self.log: list[dict[str, Any]] = []
         self.serving: dict[str, Any] = {}
@@ -64,7 +69,7 @@ class Server:
         self.process = subprocess.Popen(
             self.command,
             executable=executable,
-            env=environment(),
+            env=environment() if variables is None else variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -154,11 +159,12 @@ class Server:
 
 
 class ModelServer(Server):
-    """The same binary under the name `tensorflow_model_server`, started with that program's flags.
+    """The same binary under a name that TensorFlow Serving's users know, started with that program's flags.
 
     Only the address is its own: 127.0.0.1, and ports that the system chooses.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, name: str = MODEL_SERVER, variables: dict[str, str] | None = None) -> None:
         addresses = ["--host=127.0.0.1", "--port=auto", "--rest_api_port=auto"]
-        self._start(["tensorflow_model_server", *addresses, *arguments], binary())
+        command = [name, *addresses, *engine_arguments(), *arguments]
+        self._start(command, binary(), {**environment(), **(variables or {})})
