@@ -1,84 +1,32 @@
-//! Fetches the library: downloads the Python wheel that carries it, checks it, takes the library out.
-//!
-//! ```text
-//! pip download ─► wheel's hash is pinned here ─► entries' hashes are those of its RECORD ─► temporary folder ─► rename
-//! ```
-//!
-//! The wheel comes from where the user's own pip gets packages, and is not trusted for that: only wheels whose hash is
-//! in [`pins`] are unpacked, and nothing of them is executed. Owns no decision when to install; nothing is fetched
-//! unless this is called.
+//! What is fetched by [`install()`]: ONNX Runtime's own wheels.
 
-mod pins;
-mod wheel;
-
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+
+use salver_engine_install::{InstallError, Machine, Package, Pin, Wheels};
 
 use crate::library;
-use pins::{PINS, Pin, Target};
 
-/// The version that [`install`] fetches.
+/// The version that [`install()`] fetches.
 pub const VERSION: &str = "1.31.1";
 
-/// How much of pip's complaint an error repeats: its last lines say what is wrong.
-const PIP_LINES: usize = 6;
+/// The folder in the wheel that the library is in.
+const LIBRARY_DIR: &str = "onnxruntime/capi/";
 
-/// Why the library could not be installed.
-#[derive(Debug, thiserror::Error)]
-pub enum InstallError {
-    /// There is no wheel for this machine.
-    #[error(
-        "there is no prebuilt ONNX Runtime {VERSION} for {os} on {arch}; build it and name the library file"
-    )]
-    UnsupportedPlatform {
-        /// The operating system.
-        os: &'static str,
-        /// The processor.
-        arch: &'static str,
-    },
-    /// Python does not start.
-    #[error("`{python}` cannot be run: {reason}; name a Python 3 that has pip")]
-    Python {
-        /// The program.
-        python: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// pip did not download the wheel.
-    #[error("pip could not download onnxruntime {VERSION}:\n{output}")]
-    Pip {
-        /// The end of what it wrote.
-        output: String,
-    },
-    /// The file that came is not one that is known to be good.
-    #[error(
-        "{file} has SHA-256 {actual}, which is not that of a known release; it was not unpacked"
-    )]
-    UnknownWheel {
-        /// The wheel's file name.
-        file: String,
-        /// Its hash.
-        actual: String,
-    },
-    /// The wheel contradicts itself.
-    #[error("{file} is damaged: {reason}")]
-    DamagedWheel {
-        /// The wheel's file name.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file could not be written or read.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was to be done.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+/// The terms under which the library may be used; they go with it.
+const LICENCES: [&str; 2] = ["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"];
+
+/// What there is to install.
+pub(crate) const PACKAGE: Package = Package {
+    title: "ONNX Runtime",
+    folder: "onnxruntime",
+    version: VERSION,
+    wheels: WHEELS,
+    download_megabytes: 24,
+    is_wanted,
+    // The library has about thirty million.
+    max_file_bytes: 256 * 1024 * 1024,
+    library_in: library::library_in,
+};
 
 /// Installs the library into `<cache_dir>/onnxruntime/<version>/` and returns its path. Does nothing if it is there.
 ///
@@ -94,162 +42,109 @@ pub fn install(
     python: &Path,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, InstallError> {
-    let target = Target::of_this_machine().ok_or(InstallError::UnsupportedPlatform {
-        os: std::env::consts::OS,
-        arch: std::env::consts::ARCH,
-    })?;
-    install_pinned(cache_dir, python, target, PINS, progress)
+    salver_engine_install::install(&PACKAGE, cache_dir, python, progress)
 }
 
-fn install_pinned(
-    cache_dir: &Path,
-    python: &Path,
-    target: Target,
-    pins: &[Pin],
-    progress: &mut dyn FnMut(&str),
-) -> Result<PathBuf, InstallError> {
-    let home = cache_dir.join("onnxruntime");
-    let installed = home.join(VERSION);
-    if let Some(path) = library::library_in(&installed) {
-        progress(&format!("ONNX Runtime {VERSION} is installed already"));
-        return Ok(path);
-    }
-    fs::create_dir_all(&home).map_err(io_error(format!(
-        "cannot make the folder {}",
-        home.display()
-    )))?;
-    // Beside its destination, so that it can be renamed into place; no version is named like it.
-    let work = tempfile::Builder::new()
-        .prefix(".installing-")
-        .tempdir_in(&home)
-        .map_err(io_error(format!(
-            "cannot make a folder in {}",
-            home.display()
-        )))?;
-
-    progress(&format!("downloading onnxruntime {VERSION} with pip"));
-    let wheel = download(python, target, work.path())?;
-    progress(&format!("checking {}", file_name(&wheel)));
-    check_hash(&wheel, pins)?;
-    let unpacked = work.path().join("unpacked");
-    wheel::unpack(&wheel, &unpacked)?;
-    publish(&unpacked, &installed)?;
-    let path = library::library_in(&installed).ok_or_else(|| InstallError::DamagedWheel {
-        file: file_name(&wheel),
-        reason: "it has no libonnxruntime".to_owned(),
-    })?;
-    progress(&format!("installed {}", path.display()));
-    Ok(path)
+fn is_wanted(name: &str) -> bool {
+    LICENCES.contains(&name)
+        || name
+            .strip_prefix(LIBRARY_DIR)
+            .is_some_and(|name| !name.contains('/') && library::is_library(name))
 }
 
-/// Downloads the wheel for this Python, or, where there is none for it, the one for a Python that has one: the library
-/// in them is the same.
-fn download(python: &Path, target: Target, dir: &Path) -> Result<PathBuf, InstallError> {
-    let dir = dir.join("wheel");
-    match pip_download(python, &dir, &[]) {
-        Err(InstallError::Pip { output }) => {
-            let other = [
-                "--python-version",
-                "3.12",
-                "--platform",
-                target.pip_platform(),
-            ];
-            pip_download(python, &dir, &other).map_err(|error| match error {
-                InstallError::Pip { .. } => InstallError::Pip { output },
-                other => other,
-            })
-        }
-        result => result,
-    }
-}
-
-fn pip_download(python: &Path, dir: &Path, options: &[&str]) -> Result<PathBuf, InstallError> {
-    fs::create_dir_all(dir).map_err(io_error("cannot make a temporary folder".to_owned()))?;
-    // A path that is relative to this folder would mean another one from there.
-    let python = match python.components().count() {
-        1 => python.to_path_buf(),
-        _ => std::path::absolute(python).map_err(io_error("cannot find Python".to_owned()))?,
-    };
-    let output = Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--no-input",
-        ])
-        .args(options)
-        .arg("-d")
-        .arg(dir)
-        .arg(format!("onnxruntime=={VERSION}"))
-        // `python -m` looks for modules in the current folder first; in this one there are none.
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| InstallError::Python {
-            python: python.display().to_string(),
-            reason: error.to_string(),
-        })?;
-    let failed = || {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = complaint
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
-        InstallError::Pip {
-            output: lines[lines.len().saturating_sub(PIP_LINES)..].join("\n"),
-        }
-    };
-    if !output.status.success() {
-        return Err(failed());
-    }
-    let files =
-        fs::read_dir(dir).map_err(io_error("cannot read what pip downloaded".to_owned()))?;
-    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
-    files
-        .flatten()
-        .map(|entry| entry.path())
-        .find(is_wheel)
-        .ok_or_else(failed)
-}
-
-fn check_hash(wheel: &Path, pins: &[Pin]) -> Result<(), InstallError> {
-    let mut file =
-        fs::File::open(wheel).map_err(io_error(format!("cannot open {}", file_name(wheel))))?;
-    let actual =
-        wheel::sha256(&mut file).map_err(io_error(format!("cannot read {}", file_name(wheel))))?;
-    let actual: String = actual.iter().map(|byte| format!("{byte:02x}")).collect();
-    match pins.iter().any(|pin| pin.sha256 == actual) {
-        true => Ok(()),
-        false => Err(InstallError::UnknownWheel {
-            file: file_name(wheel),
-            actual,
-        }),
-    }
-}
-
-/// Moves the finished folder into place; whoever is first wins, but a folder without the library gives way.
-fn publish(unpacked: &Path, installed: &Path) -> Result<(), InstallError> {
-    let failed = || io_error(format!("cannot make the folder {}", installed.display()));
-    match fs::rename(unpacked, installed) {
-        Err(_) if library::library_in(installed).is_some() => Ok(()),
-        Err(_) if installed.is_dir() => {
-            fs::remove_dir_all(installed).map_err(failed())?;
-            fs::rename(unpacked, installed).map_err(failed())
-        }
-        result => result.map_err(failed()),
-    }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-fn io_error(what: String) -> impl FnOnce(io::Error) -> InstallError {
-    move |source| InstallError::Io { what, source }
-}
+/// The wheels of [`VERSION`].
+const WHEELS: &[Wheels] = &[
+    Wheels {
+        machine: Machine::LinuxX86,
+        package: "onnxruntime",
+        platform: "manylinux_2_28_x86_64",
+        pins: &[
+            Pin {
+                file: "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+                sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp312-cp312-manylinux_2_28_x86_64.whl",
+                sha256: "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp313-cp313-manylinux_2_28_x86_64.whl",
+                sha256: "74a6a52994616c4d18b33db1e13c226333a70a6ba07480a5cab9c2a50dff1430",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp314-cp314-manylinux_2_28_x86_64.whl",
+                sha256: "c20d7f15d84427db070b163f78c2c7146cc93edd6113fa7327671259a24184fe",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp314-cp314t-manylinux_2_28_x86_64.whl",
+                sha256: "4d5f5fcc01f0c334d282a8991eab44e7752ad01c47b336d848ba43eb38084958",
+            },
+        ],
+    },
+    Wheels {
+        machine: Machine::LinuxArm,
+        package: "onnxruntime",
+        platform: "manylinux_2_28_aarch64",
+        pins: &[
+            Pin {
+                file: "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_aarch64.whl",
+                sha256: "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp312-cp312-manylinux_2_28_aarch64.whl",
+                sha256: "0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp313-cp313-manylinux_2_28_aarch64.whl",
+                sha256: "dcaedc50333876f3829ab966b242147f0e548229e29c36fe44622ecf748c25ee",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp314-cp314-manylinux_2_28_aarch64.whl",
+                sha256: "c878686b75cade1ed59131aa018ab004b1e64368b0d54041912450b9642cf04f",
+            },
+        ],
+    },
+    Wheels {
+        machine: Machine::MacArm,
+        package: "onnxruntime",
+        platform: "macosx_14_0_arm64",
+        pins: &[
+            Pin {
+                file: "onnxruntime-1.31.1-cp311-cp311-macosx_14_0_arm64.whl",
+                sha256: "60b6b69bfe580eab576cacc5d132a0e9cf2a37fcfd18d46dd191042b1d1ed0d7",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp312-cp312-macosx_14_0_arm64.whl",
+                sha256: "96dd2564b10ea7153ad9c207e7cd8e5917cb3ba521e0e0a62ac03486fdc8d56c",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp313-cp313-macosx_14_0_arm64.whl",
+                sha256: "e4ad067d36e2220218e085d7223283b2ee1bc73d887e811fd14d21cf901a11ee",
+            },
+            Pin {
+                file: "onnxruntime-1.31.1-cp314-cp314-macosx_14_0_arm64.whl",
+                sha256: "8536ac43682caa7492c46d6cfd4c3c8db288dcf0619508431a22170b670ee1d0",
+            },
+        ],
+    },
+];
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_and_its_licences_are_wanted_and_nothing_else() {
+        let rows = [
+            ("onnxruntime/LICENSE", true),
+            ("onnxruntime/capi/libonnxruntime.so.1.31.1", true),
+            ("onnxruntime/__init__.py", false),
+            ("onnxruntime/capi/libonnxruntime_providers_shared.so", false),
+            ("../../libonnxruntime.so.9", false),
+            ("onnxruntime/capi/../../libonnxruntime.so.9", false),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(is_wanted(name), expected, "{name}");
+        }
+    }
+}

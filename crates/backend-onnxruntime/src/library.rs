@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::Config;
 use crate::ffi::Library;
+use crate::install::PACKAGE;
 
 /// An open library and where it was.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ pub(crate) struct Opened {
 pub(crate) fn open(config: &Config) -> Result<Opened, String> {
     let path = match (&config.library, &config.cache_dir) {
         (Some(path), _) => path.clone(),
-        (None, Some(cache_dir)) => newest(cache_dir).ok_or_else(not_installed)?,
+        (None, Some(cache_dir)) => {
+            salver_engine_install::newest(cache_dir, &PACKAGE).ok_or_else(not_installed)?
+        }
         (None, None) => return Err(not_installed()),
     };
     match Library::open(&path) {
@@ -32,19 +35,6 @@ pub(crate) fn open(config: &Config) -> Result<Opened, String> {
 
 fn not_installed() -> String {
     "it is not installed".to_owned()
-}
-
-/// Returns the library of the newest version in a cache folder.
-pub(crate) fn newest(cache_dir: &Path) -> Option<PathBuf> {
-    let versions = fs::read_dir(cache_dir.join("onnxruntime")).ok()?.flatten();
-    let mut found: Vec<_> = versions
-        .filter_map(|entry| {
-            let version = parse_version(&entry.file_name().to_string_lossy())?;
-            Some((version, library_in(&entry.path())?))
-        })
-        .collect();
-    found.sort();
-    found.pop().map(|(_, path)| path)
 }
 
 /// Returns the library in a folder.
@@ -72,11 +62,6 @@ pub(crate) fn is_library(name: &str) -> bool {
     name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.") || is_dylib
 }
 
-/// Versions are compared number by number: 1.9 is before 1.31. Folders of other names are not versions.
-fn parse_version(name: &str) -> Option<Vec<u64>> {
-    name.split('.').map(|part| part.parse().ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use salver_backend::Backend;
@@ -85,23 +70,17 @@ mod tests {
     use crate::{INSTALL_COMMAND, OnnxRuntime};
 
     #[test]
-    fn the_newest_version_is_found_by_number() {
-        let cache = tempfile::TempDir::new().expect("a temporary folder");
-        assert_eq!(newest(cache.path()), None);
-        for version in ["1.9.0", "1.31.1", "1.31.0", ".tmp-1.99.0", "notes"] {
-            let dir = cache.path().join("onnxruntime").join(version);
-            fs::create_dir_all(&dir).expect("folders can be made");
-            fs::write(dir.join(format!("libonnxruntime.so.{version}")), b"")
-                .expect("files can be written");
-            fs::write(dir.join("libonnxruntime_providers_shared.so"), b"")
-                .expect("files can be written");
+    fn the_library_is_told_from_its_companions() {
+        let rows = [
+            ("libonnxruntime.so", true),
+            ("libonnxruntime.so.1.31.1", true),
+            ("libonnxruntime.1.31.1.dylib", true),
+            ("libonnxruntime_providers_shared.so", false),
+            ("onnxruntime.so", false),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(is_library(name), expected, "{name}");
         }
-        fs::create_dir_all(cache.path().join("onnxruntime/2.0.0"))
-            .expect("an empty folder is no version");
-        let expected = cache
-            .path()
-            .join("onnxruntime/1.31.1/libonnxruntime.so.1.31.1");
-        assert_eq!(newest(cache.path()), Some(expected));
     }
 
     #[test]

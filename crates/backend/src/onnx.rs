@@ -12,7 +12,6 @@
 
 mod element;
 mod external;
-mod file;
 mod parse;
 mod rename;
 
@@ -22,6 +21,7 @@ use std::path::Path;
 
 use bytes::Buf;
 use salver_tensor::{Dim, TensorSpec};
+use salver_wire::FileBuf;
 
 use crate::{BackendError, Signature};
 
@@ -198,7 +198,7 @@ pub fn read(path: &Path) -> Result<OnnxHeader, OnnxError> {
     let name = path
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut buf = file::FileBuf::open(path).map_err(|error| OnnxError::Unreadable {
+    let mut buf = FileBuf::open(path).map_err(|error| OnnxError::Unreadable {
         file: name.clone(),
         reason: error.to_string(),
     })?;

@@ -2,8 +2,8 @@
 //! [`bytes::BufMut`].
 //!
 //! For messages that are too large to be decoded into generated structs first. The reader works on buffers that lie
-//! in pieces (the frames of a body) as well as on one slice (a file in memory), never allocates because of an
-//! announced length, and nests only to [`MAX_DEPTH`]. Knows no message by name.
+//! in pieces (the frames of a body), on one slice, and on a file ([`FileBuf`]) of which it reads only what it does not
+//! skip; it never allocates because of an announced length, and nests only to [`MAX_DEPTH`]. Knows no message by name.
 //!
 //! ```
 //! use salver_wire::{Reader, WireType, Writer};
@@ -26,11 +26,13 @@
 //! ```
 
 mod error;
+mod file;
 mod reader;
 mod varint;
 mod writer;
 
 pub use error::WireError;
+pub use file::FileBuf;
 pub use reader::{MAX_DEPTH, Reader, WireType};
 pub use varint::{MAX_VARINT_BYTES, varint_len};
 pub use writer::{PackedVarints, Writer, len_field_len, varint_field_len};

@@ -16,13 +16,36 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &["proto", "tensor", "wire"]),
     ("backend", &["tensor", "wire"]),
     ("servable", &[]),
+    ("engine-install", &[]),
+    ("savedmodel", &["backend", "protocol", "tensor", "wire"]),
     ("backend-rten", &["backend", "tensor"]),
-    ("backend-onnxruntime", &["backend", "tensor"]),
+    (
+        "backend-onnxruntime",
+        &["backend", "engine-install", "tensor"],
+    ),
+    (
+        "backend-tensorflow",
+        &[
+            "backend",
+            "engine-install",
+            "protocol",
+            "savedmodel",
+            "tensor",
+            "wire",
+        ],
+    ),
     ("batching", &["backend", "telemetry", "tensor"]),
     ("client", &["protocol", "proto", "tensor"]),
     (
         "repository",
-        &["servable", "batching", "backend", "telemetry", "tensor"],
+        &[
+            "servable",
+            "batching",
+            "backend",
+            "savedmodel",
+            "telemetry",
+            "tensor",
+        ],
     ),
     (
         "server",

@@ -13,7 +13,8 @@ const CHUNK_BYTES: usize = 8 * 1024;
 ///
 /// A [`Buf`] cannot fail, so an error while reading is kept for [`FileBuf::into_error`] and the rest of the file
 /// appears as zeros, which no message begins with.
-pub(super) struct FileBuf {
+#[derive(Debug)]
+pub struct FileBuf {
     file: File,
     chunk: Box<[u8; CHUNK_BYTES]>,
     /// What is valid of `chunk`, and how much of that is consumed, in bytes.
@@ -25,7 +26,11 @@ pub(super) struct FileBuf {
 }
 
 impl FileBuf {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::InvalidInput`] for what is not a file.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -48,7 +53,8 @@ impl FileBuf {
     }
 
     /// Returns what went wrong while reading.
-    pub(super) fn into_error(self) -> Option<io::Error> {
+    #[must_use]
+    pub fn into_error(self) -> Option<io::Error> {
         self.error
     }
 
