@@ -21,9 +21,12 @@ mod model;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use salver_backend::{Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles};
+use salver_backend::{
+    Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles, ModelFormat,
+};
 
-pub use install::{InstallError, VERSION as INSTALLED_VERSION, install};
+pub use install::{VERSION as INSTALLED_VERSION, install};
+pub use salver_engine_install::InstallError;
 
 use library::Opened;
 
@@ -70,6 +73,10 @@ impl OnnxRuntime {
 impl Backend for OnnxRuntime {
     fn platform(&self) -> &'static str {
         PLATFORM
+    }
+
+    fn formats(&self) -> &'static [ModelFormat] {
+        &[ModelFormat::Onnx]
     }
 
     fn status(&self) -> EngineStatus {

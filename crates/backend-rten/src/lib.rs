@@ -12,7 +12,9 @@ mod load;
 mod model;
 mod operators;
 
-use salver_backend::{Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles};
+use salver_backend::{
+    Backend, BackendError, EngineStatus, Model, ModelConfig, ModelFiles, ModelFormat,
+};
 
 /// The engine's name in files, flags and messages.
 pub(crate) const PLATFORM: &str = "rten";
@@ -30,6 +32,10 @@ pub struct Rten;
 impl Backend for Rten {
     fn platform(&self) -> &'static str {
         PLATFORM
+    }
+
+    fn formats(&self) -> &'static [ModelFormat] {
+        &[ModelFormat::Onnx]
     }
 
     fn status(&self) -> EngineStatus {

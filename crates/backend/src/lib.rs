@@ -31,10 +31,16 @@ pub trait Backend: Send + Sync {
     /// Returns the engine's name in files, flags and messages: `rten`, `onnxruntime`.
     fn platform(&self) -> &'static str;
 
+    /// Returns the kinds of models that the engine takes.
+    fn formats(&self) -> &'static [ModelFormat];
+
     /// Tells whether the engine can be used on this machine, and which build of it.
+    ///
+    /// # Blocking
+    /// Opens the engine's library, if it is one, the first time.
     fn status(&self) -> EngineStatus;
 
-    /// Tells cheaply whether this engine can run a model: format, declared dtypes, operators.
+    /// Tells cheaply whether this engine can run a model: format, declared dtypes, operators. Opens no library.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`] with what is missing and what to do about it;

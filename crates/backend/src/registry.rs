@@ -71,8 +71,8 @@ impl Registry {
     /// Chooses the engine for a model: the one asked for, else the fastest that is available and can run it.
     ///
     /// # Errors
-    /// [`BackendError::Unavailable`] for an engine that is unknown or not installed; otherwise the refusal of the
-    /// engine that came nearest, with its remedy.
+    /// [`BackendError::Unavailable`] for an engine that is unknown, or that could run the model and is not installed;
+    /// otherwise the refusal of the last engine that takes models of this format, with its remedy.
     pub fn choose(
         &self,
         files: &ModelFiles,
@@ -101,15 +101,11 @@ impl Registry {
                 remedy: format!("known engines: {}", known.join(", ")),
             });
         };
+        backend.supports(files)?;
         let status = backend.status();
         if !status.is_available() {
-            return Err(BackendError::Unavailable {
-                platform: backend.platform(),
-                reason: status.note,
-                remedy: "`salver engine list` shows the engines of this machine".to_owned(),
-            });
+            return Err(unavailable(&**backend, status));
         }
-        backend.supports(files)?;
         Ok(Choice {
             backend: Arc::clone(backend),
             reason: "asked for by configuration".to_owned(),
@@ -118,33 +114,45 @@ impl Registry {
 
     fn choose_fastest(&self, files: &ModelFiles) -> Result<Choice, BackendError> {
         let mut passed_over = Vec::new();
-        let mut refusal = None;
-        for backend in &self.backends {
-            if !backend.status().is_available() {
-                passed_over.push(format!("{} is not installed", backend.platform()));
+        let (mut missing, mut refusal) = (None, None);
+        let takes_format = |backend: &&Arc<dyn Backend>| backend.formats().contains(&files.format);
+        for backend in self.backends.iter().filter(takes_format) {
+            // Asked before whether the engine is there: to open a library may take hundreds of megabytes.
+            if let Err(error) = backend.supports(files) {
+                passed_over.push(error.to_string());
+                refusal = Some(error);
                 continue;
             }
-            match backend.supports(files) {
-                Ok(()) => {
-                    let reason = match passed_over.is_empty() {
-                        true => "fastest engine".to_owned(),
-                        false => passed_over.join("; "),
-                    };
-                    return Ok(Choice {
-                        backend: Arc::clone(backend),
-                        reason,
-                    });
-                }
-                Err(error) => {
-                    passed_over.push(error.to_string());
-                    refusal = Some(error);
-                }
+            let status = backend.status();
+            if status.is_available() {
+                let reason = match passed_over.is_empty() {
+                    true => "fastest engine".to_owned(),
+                    false => passed_over.join("; "),
+                };
+                return Ok(Choice {
+                    backend: Arc::clone(backend),
+                    reason,
+                });
             }
+            passed_over.push(format!("{} is not installed", backend.platform()));
+            missing.get_or_insert_with(|| unavailable(&**backend, status));
         }
-        Err(refusal.unwrap_or_else(|| BackendError::Unavailable {
-            platform: "every engine",
-            reason: passed_over.join("; "),
-            remedy: "run `salver engine list`".to_owned(),
-        }))
+        Err(missing.or(refusal).unwrap_or_else(|| no_engine(files)))
+    }
+}
+
+fn unavailable(backend: &dyn Backend, status: EngineStatus) -> BackendError {
+    BackendError::Unavailable {
+        platform: backend.platform(),
+        reason: status.note,
+        remedy: "`salver engine list` shows the engines of this machine".to_owned(),
+    }
+}
+
+fn no_engine(files: &ModelFiles) -> BackendError {
+    BackendError::Unsupported {
+        platform: "this program",
+        reason: format!("it has no engine for {} models", files.format.name()),
+        remedy: "convert the model to ONNX or to a SavedModel".to_owned(),
     }
 }

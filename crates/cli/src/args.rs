@@ -58,7 +58,8 @@ Examples:
   salver predict models/digits 3.png         the same without a server
   salver inspect models/digits               what the model takes and gives
   salver check models                        every mistake in a folder at once
-  salver engine install onnxruntime          get the fast engine";
+  salver engine install onnxruntime          get the fast engine for ONNX
+  salver engine install tensorflow           get the engine for SavedModels";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -218,9 +219,9 @@ pub(crate) struct EntrypointArgs {
 
 /// Lists and installs inference engines.
 ///
-/// `rten` is built in. `onnxruntime` is a shared library, opened when it is found: the file that
-/// SALVER_ONNXRUNTIME_LIB names, else the one that `salver engine install onnxruntime` has put into SALVER_CACHE_DIR
-/// (default: salver under XDG_CACHE_HOME, else ~/.cache/salver).
+/// `rten` is built in. `onnxruntime` and `tensorflow` are shared libraries, opened when they are found: the file that
+/// SALVER_ONNXRUNTIME_LIB names, the file or folder that SALVER_TENSORFLOW_LIB names, else what `salver engine install`
+/// has put into SALVER_CACHE_DIR (default: salver under XDG_CACHE_HOME, else ~/.cache/salver).
 #[derive(Debug, Subcommand)]
 #[command(after_help = ENGINE_EXAMPLES)]
 pub(crate) enum EngineCommand {
@@ -239,7 +240,7 @@ pub(crate) enum EngineCommand {
     #[command(after_help = "Examples:\n  salver engine install onnxruntime\n  \
         SALVER_PYTHON=/opt/python/bin/python3 salver engine install onnxruntime")]
     Install {
-        /// The engine: onnxruntime.
+        /// The engine: onnxruntime (24 MB are downloaded), tensorflow (270 MB).
         engine: String,
     },
 }
@@ -247,4 +248,4 @@ pub(crate) enum EngineCommand {
 const ENGINE_EXAMPLES: &str = "\
 Examples:
   salver engine list
-  salver engine install onnxruntime";
+  salver engine install tensorflow";

@@ -63,6 +63,8 @@ pub(crate) struct EngineConfig {
     pub(crate) cache_dir: Option<PathBuf>,
     /// ONNX Runtime's shared library, if it was named.
     pub(crate) onnxruntime_library: Option<PathBuf>,
+    /// TensorFlow's shared library or its folder, if it was named.
+    pub(crate) tensorflow_library: Option<PathBuf>,
     /// The Python whose pip fetches engines.
     pub(crate) python: PathBuf,
 }
@@ -166,6 +168,7 @@ pub(crate) fn engines(env: &Env) -> EngineConfig {
     EngineConfig {
         cache_dir,
         onnxruntime_library: path("SALVER_ONNXRUNTIME_LIB"),
+        tensorflow_library: path("SALVER_TENSORFLOW_LIB"),
         python: path("SALVER_PYTHON").unwrap_or_else(|| PathBuf::from("python3")),
     }
 }

@@ -1,10 +1,12 @@
 //! `salver engine`, and the only place that names engines.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use salver_backend::{EngineStatus, Registry};
 use salver_backend_onnxruntime::{self as onnxruntime, OnnxRuntime};
 use salver_backend_rten::Rten;
+use salver_backend_tensorflow::{self as tensorflow, InstallError, TensorFlow};
 use serde_json::{Value, json};
 
 use crate::args::EngineCommand;
@@ -12,8 +14,14 @@ use crate::config::{self, EngineConfig, Env};
 use crate::exit::{Exit, Failure};
 use crate::{output, table};
 
-/// The one engine that is not built in.
-const ONNXRUNTIME: &str = "onnxruntime";
+/// Fetches an engine's library: into which folder, by which Python, and whom to tell.
+type Install = fn(&Path, &Path, &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError>;
+
+/// The engines that are not built in.
+const INSTALLABLE: [(&str, Install); 2] = [
+    ("onnxruntime", onnxruntime::install),
+    ("tensorflow", tensorflow::install),
+];
 
 /// Returns the engines of this program, fastest first.
 pub(crate) fn registry(engines: &EngineConfig) -> Registry {
@@ -21,9 +29,15 @@ pub(crate) fn registry(engines: &EngineConfig) -> Registry {
         library: engines.onnxruntime_library.clone(),
         cache_dir: engines.cache_dir.clone(),
     };
+    let tensorflow = tensorflow::Config {
+        library: engines.tensorflow_library.clone(),
+        cache_dir: engines.cache_dir.clone(),
+        options: tensorflow::Options::default(),
+    };
     Registry::new(vec![
         Arc::new(OnnxRuntime::new(onnxruntime)),
         Arc::new(Rten),
+        Arc::new(TensorFlow::new(tensorflow)),
     ])
 }
 
@@ -46,10 +60,24 @@ pub(crate) fn check_named(
     let refuse = |setting: &str, reason: &str| {
         Err(Failure::new(Exit::Config, format!("{setting}: {reason}")))
     };
-    if engines.onnxruntime_library.is_some()
-        && let Some(status) = status(ONNXRUNTIME).filter(|status| !status.is_available())
-    {
-        return refuse("SALVER_ONNXRUNTIME_LIB", &status.note);
+    let libraries = [
+        (
+            "onnxruntime",
+            "SALVER_ONNXRUNTIME_LIB",
+            &engines.onnxruntime_library,
+        ),
+        (
+            "tensorflow",
+            "SALVER_TENSORFLOW_LIB",
+            &engines.tensorflow_library,
+        ),
+    ];
+    for (engine, variable, library) in libraries {
+        if library.is_some()
+            && let Some(status) = status(engine).filter(|status| !status.is_available())
+        {
+            return refuse(variable, &status.note);
+        }
     }
     let Some(name) = name else { return Ok(()) };
     match status(name) {
@@ -119,19 +147,20 @@ fn to_json(platform: &str, status: &EngineStatus) -> Value {
 }
 
 fn install(engine: &str, engines: &EngineConfig) -> Result<Exit, Failure> {
-    if engine != ONNXRUNTIME {
+    let Some((_, install)) = INSTALLABLE.iter().find(|(name, _)| *name == engine) else {
+        let known = INSTALLABLE.map(|(name, _)| name).join(", ");
         let message = format!(
-            "there is nothing to install for `{engine}`; engines that can be installed: {ONNXRUNTIME}"
+            "there is nothing to install for `{engine}`; engines that can be installed: {known}"
         );
         return Err(Failure::new(Exit::Usage, message));
-    }
+    };
     let cache_dir = engines.cache_dir.as_deref().ok_or_else(|| {
         Failure::new(
             Exit::Config,
             "there is no folder to install into; set SALVER_CACHE_DIR or HOME",
         )
     })?;
-    let library = onnxruntime::install(cache_dir, &engines.python, &mut output::note)
+    let library = install(cache_dir, &engines.python, &mut output::note)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
     output::result(&library.display().to_string());
     Ok(Exit::Done)

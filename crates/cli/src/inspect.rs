@@ -1,9 +1,8 @@
 //! `salver inspect`: what a model takes and gives, and which engine would run it.
 
-use std::path::{Path, PathBuf};
+mod declared;
 
-use salver_backend::onnx::{self, OnnxHeader};
-use salver_backend::{BackendError, ModelFiles, ModelFormat, Registry, Signature};
+use salver_backend::{BackendError, ModelFiles, Registry, Signature, Signatures};
 use salver_repository::{ModelEntry, discover, versions};
 use salver_tensor::{Dim, TensorSpec};
 use serde_json::{Value, json};
@@ -12,6 +11,8 @@ use crate::args::InspectArgs;
 use crate::config::{self, Env, Settings, value};
 use crate::exit::{Exit, Failure};
 use crate::{engine, output};
+
+use declared::Declared;
 
 /// What there is to say about one model.
 #[derive(Debug)]
@@ -22,15 +23,6 @@ struct Report {
     num_bytes: u64,
     declared: Result<Declared, String>,
     engine: Result<(&'static str, String), String>,
-}
-
-/// What the model file declares.
-#[derive(Debug)]
-struct Declared {
-    signature: Signature,
-    opsets: Vec<(String, i64)>,
-    producer: String,
-    operators: Vec<String>,
 }
 
 /// Prints what is known about each model at a path.
@@ -92,61 +84,11 @@ fn report(
     Ok(Report {
         name: entry.name.to_string(),
         version,
-        num_bytes: num_bytes(&files),
-        declared: declared(&files),
+        num_bytes: declared::num_bytes(&files),
+        declared: declared::read(&files),
         engine,
         files,
     })
-}
-
-fn declared(files: &ModelFiles) -> Result<Declared, String> {
-    if files.format != ModelFormat::Onnx {
-        return Err(format!(
-            "cannot be read yet: {} models are not supported by this build",
-            files.format.name()
-        ));
-    }
-    let header = onnx::read(&files.main).map_err(|error| error.to_string())?;
-    let signature = onnx::signature(&header).map_err(|error| error.to_string())?;
-    Ok(Declared {
-        signature,
-        opsets: opsets(&header),
-        producer: producer(&header),
-        operators: operators(&header),
-    })
-}
-
-fn opsets(header: &OnnxHeader) -> Vec<(String, i64)> {
-    header
-        .opset_imports
-        .iter()
-        .map(|import| (import.domain.clone(), import.version))
-        .collect()
-}
-
-fn producer(header: &OnnxHeader) -> String {
-    format!("{} {}", header.producer_name, header.producer_version)
-        .trim()
-        .to_owned()
-}
-
-fn operators(header: &OnnxHeader) -> Vec<String> {
-    header.operators.iter().map(ToString::to_string).collect()
-}
-
-/// Returns the size of the main file and of the weights beside it, as far as they can be seen.
-fn num_bytes(files: &ModelFiles) -> u64 {
-    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let external = match files.format {
-        ModelFormat::Onnx => onnx::read(&files.main)
-            .map(|header| header.external_files)
-            .unwrap_or_default(),
-        ModelFormat::SavedModel | ModelFormat::TfLite | ModelFormat::Python => Vec::new(),
-    };
-    let beside = external
-        .iter()
-        .map(|file| size(files.dir.join(Path::new(&file.location))));
-    size(files.main.clone()) + beside.sum::<u64>()
 }
 
 impl Report {
@@ -163,15 +105,20 @@ impl Report {
         );
         match &self.declared {
             Ok(declared) => {
-                let opsets: Vec<String> = declared.opsets.iter().map(opset_text).collect();
-                line(
-                    "format",
-                    &format!("{}, {}", self.files.format.name(), opsets.join(", ")),
-                );
+                let opsets = declared.opsets.iter().map(opset_text);
+                let tags = declared.tags.iter().map(|tag| format!("tag {tag}"));
+                let format = [self.files.format.name().to_owned()].into_iter();
+                let format: Vec<String> = format.chain(opsets).chain(tags).collect();
+                line("format", &format.join(", "));
                 if !declared.producer.is_empty() {
                     line("producer", &declared.producer);
                 }
-                line("operators", &declared.operators.join(" "));
+                if !declared.operators.is_empty() {
+                    line("operators", &declared.operators.join(" "));
+                }
+                for reason in &declared.not_servable {
+                    line("note", reason);
+                }
             }
             Err(reason) => {
                 line("format", self.files.format.name());
@@ -183,14 +130,19 @@ impl Report {
             Err(reason) => line("engine", &format!("none: {reason}")),
         }
         if let Ok(declared) = &self.declared {
-            text.push_str(&signature_text(&declared.signature));
+            text.extend(
+                declared
+                    .signatures
+                    .iter()
+                    .map(|signature| signature_text(signature)),
+            );
         }
         text
     }
 
     fn to_json(&self) -> Value {
         let (signatures, error) = match &self.declared {
-            Ok(declared) => (signature_json(&declared.signature), Value::Null),
+            Ok(declared) => (signatures_json(&declared.signatures), Value::Null),
             Err(reason) => (json!({}), Value::from(reason.as_str())),
         };
         let declared = self.declared.as_ref().ok();
@@ -207,6 +159,7 @@ impl Report {
             "size_bytes": self.num_bytes,
             "format": self.files.format.name(),
             "opsets": opsets,
+            "tags": declared.map(|declared| &declared.tags),
             "producer": declared.map(|declared| declared.producer.as_str()),
             "operators": declared.map(|declared| &declared.operators),
             "engine": engine,
@@ -271,6 +224,13 @@ fn axes_text(spec: &TensorSpec) -> String {
     }
 }
 
+fn signatures_json(signatures: &Signatures) -> Value {
+    let members = signatures
+        .iter()
+        .map(|signature| (signature.name.to_string(), signature_json(signature)));
+    Value::Object(members.collect())
+}
+
 fn signature_json(signature: &Signature) -> Value {
     let specs = |specs: &[TensorSpec]| {
         specs
@@ -290,11 +250,9 @@ fn signature_json(signature: &Signature) -> Value {
             .collect::<Value>()
     };
     json!({
-        &*signature.name: {
-            "method_name": &*signature.method_name,
-            "inputs": specs(&signature.inputs),
-            "outputs": specs(&signature.outputs),
-        }
+        "method_name": &*signature.method_name,
+        "inputs": specs(&signature.inputs),
+        "outputs": specs(&signature.outputs),
     })
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use salver_backend::{
-    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs,
-    Requested, Signature, Signatures,
+    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles,
+    ModelFormat, Outputs, Requested, Signature, Signatures,
 };
 use salver_tensor::{DType, Dim, Tensor, TensorSpec};
 
@@ -94,6 +94,15 @@ impl FakeBackend {
 impl Backend for FakeBackend {
     fn platform(&self) -> &'static str {
         "fake"
+    }
+
+    fn formats(&self) -> &'static [ModelFormat] {
+        &[
+            ModelFormat::Onnx,
+            ModelFormat::SavedModel,
+            ModelFormat::TfLite,
+            ModelFormat::Python,
+        ]
     }
 
     fn status(&self) -> EngineStatus {

@@ -56,8 +56,8 @@ pub(crate) struct ServeArgs {
         num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = MODELS)]
     pub(crate) allow_start_without_models: Option<String>,
 
-    /// The engine for models whose model.toml names none: rten, onnxruntime. [env: SALVER_ENGINE] [default: for each
-    /// model the fastest one that is installed and can run it]
+    /// The engine for models whose model.toml names none: rten, onnxruntime, tensorflow. [env: SALVER_ENGINE]
+    /// [default: for each model the fastest one that is installed and can run it]
     #[arg(long, value_name = "ENGINE", help_heading = MODELS)]
     pub(crate) engine: Option<String>,
 

@@ -138,7 +138,7 @@ fn engines_are_listed() {
     );
     let json: serde_json::Value =
         serde_json::from_str(&stdout(&run(&["engine", "list", "--json"]))).unwrap();
-    assert_eq!(json.as_array().map(Vec::len), Some(2), "{json}");
+    assert_eq!(json.as_array().map(Vec::len), Some(3), "{json}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salver_backend::{
-    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles, Outputs,
-    Registry, Requested, Signature, Signatures,
+    Backend, BackendError, EngineStatus, Inputs, Instance, Model, ModelConfig, ModelFiles,
+    ModelFormat, Outputs, Registry, Requested, Signature, Signatures,
 };
 use salver_repository::{
     FileSystemSource, LoadedModel, ModelLoaderFactory, ModelSettings, Root, SourceConfig,
@@ -129,6 +129,10 @@ struct Sink;
 impl Backend for Sink {
     fn platform(&self) -> &'static str {
         "sink"
+    }
+
+    fn formats(&self) -> &'static [ModelFormat] {
+        &[ModelFormat::Onnx]
     }
 
     fn status(&self) -> EngineStatus {

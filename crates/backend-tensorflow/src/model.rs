@@ -1,0 +1,90 @@
+//! A loaded model: signatures and the session that all instances share.
+
+use std::sync::Arc;
+
+use salver_backend::{BackendError, ErrorCode, Instance, Model, ModelFiles, Signatures};
+use salver_savedmodel::MetaGraph;
+
+use crate::check::unsupported;
+use crate::ffi::{Error, Library, LoadOptions, Session};
+use crate::instance::TfInstance;
+use crate::options::SessionOptions;
+use crate::{INSTALL_COMMAND, PLATFORM};
+
+/// The signature by which TensorFlow itself initialises a model; nobody asks for it.
+const INIT_SIGNATURE: &str = "__saved_model_init_op";
+
+pub(crate) struct TfModel {
+    signatures: Signatures,
+    session: Arc<Session>,
+}
+
+impl TfModel {
+    pub(crate) fn load(
+        library: &Arc<Library>,
+        files: &ModelFiles,
+        declared: Option<MetaGraph>,
+        options: &SessionOptions,
+    ) -> Result<Self, BackendError> {
+        let load = LoadOptions {
+            dir: &files.dir,
+            tags: &options.tags,
+            config: &options.config,
+        };
+        let (session, meta_graph) =
+            Session::load(library, &load).map_err(|error| load_error(files, error))?;
+        let declared = match declared {
+            Some(declared) => declared,
+            None => salver_savedmodel::parse_meta_graph(meta_graph.bytes(), &files.file_name())?,
+        };
+        for signature in &declared.not_servable {
+            if signature.signature != INIT_SIGNATURE {
+                tracing::warn!(file = %files.main.display(), "{signature}");
+            }
+        }
+        Ok(Self {
+            signatures: declared.signatures,
+            session: Arc::new(session),
+        })
+    }
+}
+
+impl Model for TfModel {
+    fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, BackendError> {
+        Ok(Box::new(TfInstance::new(&self.session)))
+    }
+}
+
+/// Tells a bad model from a library that is too old for it and from the library's own failures.
+fn load_error(files: &ModelFiles, error: Error) -> BackendError {
+    let Error { code, message } = error;
+    let lacks_operator = message.contains("Op type not registered")
+        || message.contains("No registered")
+        || message.contains("not in Op<");
+    match code {
+        _ if lacks_operator => unsupported(
+            message,
+            format!(
+                "{INSTALL_COMMAND} for the latest version, or export the model without custom operators"
+            ),
+        ),
+        ErrorCode::Unimplemented => unsupported(
+            message,
+            "export the model with operators that TensorFlow has on CPU".to_owned(),
+        ),
+        ErrorCode::ResourceExhausted | ErrorCode::Internal | ErrorCode::Unknown => {
+            BackendError::Engine {
+                platform: PLATFORM,
+                message,
+            }
+        }
+        _ => BackendError::InvalidModel {
+            file: files.file_name(),
+            reason: message,
+        },
+    }
+}
