@@ -62,13 +62,13 @@ pub(super) fn decode_into(
         .map_err(|_| JsonError::InvalidArgument("Unable to base64 decode".to_owned()))
 }
 
-/// Appends `{"b64": ".."}`.
+/// Appends `"b64": ".."`, the member without its object.
 pub(super) fn write(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(b"{\"b64\": \"");
+    out.extend_from_slice(b"\"b64\": \"");
     let start = out.len();
     // Four characters for three bytes, rounded up: what padded base64 always takes.
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     let written = base64::engine::general_purpose::STANDARD.encode_slice(bytes, &mut out[start..]);
     out.truncate(start + written.unwrap_or_default());
-    out.extend_from_slice(b"\"}");
+    out.push(b'"');
 }

@@ -1,7 +1,10 @@
 //! Answers: tensors and errors as JSON, in the layout of TensorFlow Serving.
 //!
-//! Objects take a line per member and four spaces per level, lists stay on one line. Numbers are written into the
+//! Objects take a line per member and four spaces per level. Lists stay on one line in row form and take a line per
+//! element in columnar form. Numbers are written into the
 //! output directly, so the cost is that of their digits.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use salver_tensor::{DType, Element, Tensor};
@@ -12,8 +15,8 @@ use crate::tensor_proto::dtype_word;
 /// String outputs whose alias ends so hold bytes, not text.
 const BYTES_SUFFIX: &str = "_bytes";
 
-/// What a line starts with, by how deep it is.
-const INDENT: [&str; 4] = ["", "    ", "        ", "            "];
+/// Spaces for each level.
+const INDENT: usize = 4;
 
 /// A guess at the characters that an element takes, the comma included.
 const ELEMENT_LEN: usize = 12;
@@ -75,7 +78,7 @@ fn write_predict(
     }
 }
 
-/// Writes the list of rows.
+/// Writes the list of rows: each on one line, and the bracket at the end on a line of its own.
 fn write_rows(outputs: &mut [Output<'_>], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let mut num_rows = None;
     for Output { alias, dims, .. } in &*outputs {
@@ -91,49 +94,105 @@ fn write_rows(outputs: &mut [Output<'_>], out: &mut Vec<u8>) -> Result<(), JsonE
             )));
         }
     }
-    out.extend_from_slice(b"{\n    \"predictions\": ");
+    let num_rows = num_rows.unwrap_or_default();
+    out.extend_from_slice(b"{\n    \"predictions\": [");
+    let place = Place {
+        layout: Layout::OneLine,
+        depth: 2,
+    };
     if let [output] = outputs {
-        output.write_list(0, out);
+        output.write_elements_from(0, num_rows, place, out);
     } else {
-        out.push(b'[');
-        for row in 0..num_rows.unwrap_or_default() {
-            out.extend_from_slice(if row == 0 { b"\n" } else { b",\n" });
-            out.extend_from_slice(INDENT[2].as_bytes());
-            write_object(outputs, 1, 3, out);
+        for row in 0..num_rows {
+            out.extend_from_slice(if row == 0 { b"" } else { b"," });
+            place.break_line(out);
+            write_object(outputs, 1, place, out);
         }
-        if num_rows > Some(0) {
-            out.push(b'\n');
-            out.extend_from_slice(INDENT[1].as_bytes());
-        }
-        out.push(b']');
     }
-    out.extend_from_slice(b"\n}");
+    if num_rows > 0 {
+        place.outer().break_line(out);
+    }
+    out.extend_from_slice(b"]\n}");
     Ok(())
 }
 
-/// Writes each output whole.
+/// Writes each output whole, one element to a line.
 fn write_columns(outputs: &mut [Output<'_>], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\n    \"outputs\": ");
+    let place = Place {
+        layout: Layout::Lines,
+        depth: 1,
+    };
     if let [output] = outputs {
-        output.write_list(0, out);
+        output.write_value(0, place, out);
     } else {
-        write_object(outputs, 0, 2, out);
+        write_object(outputs, 0, place, out);
     }
     out.extend_from_slice(b"\n}");
 }
 
-/// Writes an object with the next value of each output from `axis` inwards; `level` is that of its members.
-fn write_object(outputs: &mut [Output<'_>], axis: usize, level: usize, out: &mut Vec<u8>) {
+/// Writes an object with the next value of each output from `axis` inwards.
+fn write_object(outputs: &mut [Output<'_>], axis: usize, place: Place, out: &mut Vec<u8>) {
+    let inner = place.inner();
+    out.push(b'{');
     for (output_idx, output) in outputs.iter_mut().enumerate() {
-        out.extend_from_slice(if output_idx == 0 { b"{\n" } else { b",\n" });
-        out.extend_from_slice(INDENT[level].as_bytes());
+        out.extend_from_slice(if output_idx == 0 { b"" } else { b"," });
+        inner.break_line(out);
         strings::write(out, output.alias.as_bytes());
         out.extend_from_slice(b": ");
-        output.write_list(axis, out);
+        output.write_value(axis, inner, out);
     }
-    out.push(b'\n');
-    out.extend_from_slice(INDENT[level - 1].as_bytes());
+    place.break_line(out);
     out.push(b'}');
+}
+
+/// How lists are laid out; objects have a line for each member in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    OneLine,
+    /// A line for each element.
+    Lines,
+}
+
+/// Where a value is written.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    layout: Layout,
+    /// How many brackets are open.
+    depth: usize,
+}
+
+impl Place {
+    fn inner(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    fn outer(self) -> Self {
+        Self {
+            depth: self.depth - 1,
+            ..self
+        }
+    }
+
+    /// Begins a line.
+    fn break_line(self, out: &mut Vec<u8>) {
+        out.push(b'\n');
+        out.resize(out.len() + self.depth * INDENT, b' ');
+    }
+
+    /// Begins an element of a list that is not its first.
+    fn separate(self, out: &mut Vec<u8>) {
+        match self.layout {
+            Layout::OneLine => out.extend_from_slice(b", "),
+            Layout::Lines => {
+                out.push(b',');
+                self.break_line(out);
+            }
+        }
+    }
 }
 
 /// An output and how much of it is written.
@@ -172,67 +231,110 @@ impl<'a> Output<'a> {
     }
 
     /// Writes the next value that has the axes from `axis` inwards: lists in lists, or one element.
-    fn write_list(&mut self, axis: usize, out: &mut Vec<u8>) {
+    fn write_value(&mut self, axis: usize, place: Place, out: &mut Vec<u8>) {
         let Some(&size) = self.dims.get(axis) else {
-            return self.write_elements(1, out);
+            return self.write_leaves(1, place, out);
         };
         out.push(b'[');
-        if axis + 1 == self.dims.len() {
-            self.write_elements(size, out);
-        } else {
-            for idx in 0..size {
-                if idx > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                self.write_list(axis + 1, out);
-            }
+        let (inner, has_lines) = (place.inner(), place.layout == Layout::Lines && size > 0);
+        if has_lines {
+            inner.break_line(out);
+        }
+        self.write_elements_from(axis, size, inner, out);
+        if has_lines {
+            place.break_line(out);
         }
         out.push(b']');
     }
 
-    /// Writes the next elements with commas between them.
-    fn write_elements(&mut self, num_elements: usize, out: &mut Vec<u8>) {
+    /// Writes the next elements along `axis`, with commas between them.
+    fn write_elements_from(
+        &mut self,
+        axis: usize,
+        num_elements: usize,
+        place: Place,
+        out: &mut Vec<u8>,
+    ) {
+        if axis + 1 == self.dims.len() {
+            return self.write_leaves(num_elements, place, out);
+        }
+        for idx in 0..num_elements {
+            if idx > 0 {
+                place.separate(out);
+            }
+            self.write_value(axis + 1, place, out);
+        }
+    }
+
+    /// Writes the next single elements, with commas between them.
+    fn write_leaves(&mut self, num_elements: usize, place: Place, out: &mut Vec<u8>) {
         let range = self.num_written..self.num_written + num_elements;
         self.num_written = range.end;
+        match place.layout {
+            // What separates them is known beforehand, so that it costs two stores.
+            Layout::OneLine => self.write_range(range, place, out, |out| {
+                out.extend_from_slice(b", ");
+            }),
+            Layout::Lines => {
+                let mut separator = Vec::new();
+                place.separate(&mut separator);
+                self.write_range(range, place, out, |out| {
+                    out.extend_from_slice(&separator);
+                });
+            }
+        }
+    }
+
+    fn write_range(
+        &self,
+        range: Range<usize>,
+        place: Place,
+        out: &mut Vec<u8>,
+        separate: impl Fn(&mut Vec<u8>),
+    ) {
         match self.elements {
             Elements::Bool(all) => {
-                separate(&all[range], out, |out, &element| {
+                write_each(&all[range], out, separate, |out, &element| {
                     out.extend_from_slice(if element == 0 { b"false" } else { b"true" });
                 });
             }
-            Elements::U8(all) => separate(&all[range], out, |out, &element| {
+            Elements::U8(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_whole(out, element.into())
             }),
-            Elements::U32(all) => separate(&all[range], out, |out, &element| {
+            Elements::U32(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_whole(out, element.into())
             }),
-            Elements::U64(all) => separate(&all[range], out, |out, &element| {
+            Elements::U64(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_whole(out, element)
             }),
-            Elements::I8(all) => separate(&all[range], out, |out, &element| {
+            Elements::I8(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_signed(out, element.into())
             }),
-            Elements::I16(all) => separate(&all[range], out, |out, &element| {
+            Elements::I16(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_signed(out, element.into())
             }),
-            Elements::I32(all) => separate(&all[range], out, |out, &element| {
+            Elements::I32(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_signed(out, element.into())
             }),
-            Elements::I64(all) => separate(&all[range], out, |out, &element| {
+            Elements::I64(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_signed(out, element)
             }),
-            Elements::F32(all) => separate(&all[range], out, |out, &element| {
+            Elements::F32(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_float(out, element)
             }),
-            Elements::F64(all) => separate(&all[range], out, |out, &element| {
+            Elements::F64(all) => write_each(&all[range], out, separate, |out, &element| {
                 number_text::write_float(out, element)
             }),
-            Elements::Text(all) => separate(&all[range], out, |out, element| {
+            Elements::Text(all) => write_each(&all[range], out, separate, |out, element| {
                 strings::write(out, element)
             }),
-            Elements::Base64(all) => {
-                separate(&all[range], out, |out, element| base64::write(out, element))
-            }
+            Elements::Base64(all) => write_each(&all[range], out, separate, |out, element| {
+                out.push(b'{');
+                place.inner().break_line(out);
+                base64::write(out, element);
+                place.break_line(out);
+                out.push(b'}');
+            }),
         }
     }
 }
@@ -268,15 +370,20 @@ fn unsupported(dtype: DType) -> JsonError {
     ))
 }
 
-/// Writes elements with commas between them.
+/// Writes elements and what separates them.
 #[inline]
-fn separate<T>(elements: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>, &T)) {
+fn write_each<T>(
+    elements: &[T],
+    out: &mut Vec<u8>,
+    separate: impl Fn(&mut Vec<u8>),
+    mut write: impl FnMut(&mut Vec<u8>, &T),
+) {
     let mut elements = elements.iter();
     if let Some(first) = elements.next() {
         write(out, first);
     }
     for element in elements {
-        out.extend_from_slice(b", ");
+        separate(out);
         write(out, element);
     }
 }

@@ -86,9 +86,25 @@ pub(super) fn parse(method: &Method, target: &str) -> Result<Route, ServeError> 
         && last.eq_ignore_ascii_case("metadata")
         && let Some(parsed) = parse_model(model)
     {
-        return parsed.map(Route::Metadata);
+        // In capitals it is read as part of the path, but what it asks for is not known.
+        return parsed.map(match last {
+            "metadata" => Route::Metadata,
+            _ => Route::Status,
+        });
+    }
+    if is_nameless(model) {
+        return Err(ServeError::MissingNameInPath);
     }
     parse_model(model).ok_or_else(malformed)?.map(Route::Status)
+}
+
+/// Tells whether a path is a version or a label of nobody, which has a refusal of its own.
+fn is_nameless(path: &str) -> bool {
+    let path = match path.rsplit_once('/') {
+        Some((path, last)) if last.eq_ignore_ascii_case("metadata") => path,
+        _ => path,
+    };
+    !path.is_empty() && path.split('/').count() == 2 && parse_model(&format!("x/{path}")).is_some()
 }
 
 /// Reads `NAME`, `NAME/versions/N` or `NAME/labels/LABEL`; `None` if it is none of them.
@@ -170,6 +186,16 @@ mod tests {
             ),
             (
                 Method::GET,
+                "/v1/models/m/METADATA",
+                Route::Status(latest()),
+            ),
+            (
+                Method::GET,
+                "/v1/models/labels/metadata",
+                Route::Metadata(model("labels", VersionChoice::Latest)),
+            ),
+            (
+                Method::GET,
                 "/v1/models/metadata",
                 Route::Status(model("metadata", VersionChoice::Latest)),
             ),
@@ -213,6 +239,21 @@ mod tests {
     fn refuses_everything_else_in_the_words_clients_know() {
         let rows = [
             (Method::GET, "/v1/models", "Missing model name in request."),
+            (
+                Method::GET,
+                "/v1/models/versions/3",
+                "Missing model name in request.",
+            ),
+            (
+                Method::GET,
+                "/v1/models/labels/stable/metadata",
+                "Missing model name in request.",
+            ),
+            (
+                Method::POST,
+                "/v1/models/versions/3:predict",
+                "Malformed request: POST /v1/models/versions/3:predict",
+            ),
             (
                 Method::GET,
                 "/v1/models/",

@@ -40,24 +40,43 @@ fn one_output_is_bare() {
     check(
         Format::Row,
         &[("y", &y)],
-        "{\n    \"predictions\": [2.5, 3.0, 4.5]\n}",
+        "{\n    \"predictions\": [2.5, 3.0, 4.5\n    ]\n}",
     );
     check(
         Format::Columnar,
         &[("y", &y)],
-        "{\n    \"outputs\": [2.5, 3.0, 4.5]\n}",
+        "{\n    \"outputs\": [\n        2.5,\n        3.0,\n        4.5\n    ]\n}",
     );
     let column = floats([3, 1], &[2.5, 3.0, 4.5]);
     check(
         Format::Row,
         &[("y", &column)],
-        "{\n    \"predictions\": [[2.5], [3.0], [4.5]]\n}",
+        "{\n    \"predictions\": [[2.5], [3.0], [4.5]\n    ]\n}",
     );
     let cube = floats([1, 2, 2], &[1.0, 2.0, 3.0, 4.0]);
     check(
         Format::Row,
         &[("y", &cube)],
-        "{\n    \"predictions\": [[[1.0, 2.0], [3.0, 4.0]]]\n}",
+        "{\n    \"predictions\": [[[1.0, 2.0], [3.0, 4.0]]\n    ]\n}",
+    );
+    check(
+        Format::Columnar,
+        &[("y", &floats([2, 1], &[1.0, 2.0]))],
+        r#"{
+    "outputs": [
+        [
+            1.0
+        ],
+        [
+            2.0
+        ]
+    ]
+}"#,
+    );
+    check(
+        Format::Columnar,
+        &[("y", &floats([2, 0], &[]))],
+        "{\n    \"outputs\": [\n        [],\n        []\n    ]\n}",
     );
     check(
         Format::Columnar,
@@ -72,7 +91,7 @@ fn one_output_is_bare() {
     check(
         Format::Row,
         &[("y", &floats([2, 0], &[]))],
-        "{\n    \"predictions\": [[], []]\n}",
+        "{\n    \"predictions\": [[], []\n    ]\n}",
     );
 }
 
@@ -98,7 +117,22 @@ fn several_outputs_are_objects() {
     check(
         Format::Columnar,
         &[("a", &a), ("b", &b)],
-        "{\n    \"outputs\": {\n        \"a\": [8.0, 9.0],\n        \"b\": [[\"foo\"], [\"bar\"]]\n    }\n}",
+        r#"{
+    "outputs": {
+        "a": [
+            8.0,
+            9.0
+        ],
+        "b": [
+            [
+                "foo"
+            ],
+            [
+                "bar"
+            ]
+        ]
+    }
+}"#,
     );
     let none = floats([0], &[]);
     check(
@@ -115,17 +149,41 @@ fn strings_are_text_unless_the_alias_says_bytes() {
     encode_predict(Format::Row, &[("y", &y)], &mut out).unwrap();
     assert_eq!(
         out,
-        b"{\n    \"predictions\": [\"hello\", \"\\u0000\xff\\\"\"]\n}"
+        b"{\n    \"predictions\": [\"hello\", \"\\u0000\xff\\\"\"\n    ]\n}"
     );
     check(
         Format::Row,
         &[("y_bytes", &y)],
-        "{\n    \"predictions\": [{\"b64\": \"aGVsbG8=\"}, {\"b64\": \"AP8i\"}]\n}",
+        r#"{
+    "predictions": [{
+            "b64": "aGVsbG8="
+        }, {
+            "b64": "AP8i"
+        }
+    ]
+}"#,
     );
     check(
         Format::Columnar,
         &[("_bytes", &strings([], &[b""]))],
-        "{\n    \"outputs\": {\"b64\": \"\"}\n}",
+        "{\n    \"outputs\": {\n        \"b64\": \"\"\n    }\n}",
+    );
+    check(
+        Format::Row,
+        &[
+            ("y_bytes", &strings([1, 1], &[b"\x00"])),
+            ("z", &strings([1], &[b"z"])),
+        ],
+        r#"{
+    "predictions": [
+        {
+            "y_bytes": [{
+                    "b64": "AA=="
+                }],
+            "z": "z"
+        }
+    ]
+}"#,
     );
 }
 
