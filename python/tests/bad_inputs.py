@@ -305,14 +305,14 @@ def paths() -> Iterator[BadInput]:
     yield row(
         "path: classify",
         RestCall("POST", f"{model}:classify", b'{"examples": [{}]}'),
-        501,
-        r"(?i)classify|regress|example",
+        400,
+        r"\ANo classification inputs found in SignatureDef: ",
     )
     yield row(
         "path: regress",
         RestCall("POST", f"{model}:regress", b'{"examples": [{}]}'),
-        501,
-        r"(?i)classify|regress|example",
+        400,
+        r"\ANo regression inputs found in SignatureDef: ",
     )
 
 

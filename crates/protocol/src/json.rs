@@ -2,7 +2,8 @@
 //!
 //! Numbers go straight from the text of a request into a typed, 64-byte-aligned buffer; no document tree is ever
 //! built. Owns the two request forms (row: `instances`, columnar: `inputs`), the two answer forms (`predictions`,
-//! `outputs`), rows of `tensorflow.Example` and their `results`, and the error form. Does not know HTTP, models or which code an error becomes.
+//! `outputs`), rows of `tensorflow.Example` and their `results`, and the error form. Does not know HTTP, models or
+//! which code an error becomes.
 //!
 //! ```text
 //! body ─► one optimistic pass: members in order, tensors parsed on the way ─► PredictBody
@@ -77,6 +78,20 @@ pub struct ExamplesBody {
     pub signature_name: Option<String>,
     /// The rows, each a serialized `tensorflow.Example`.
     pub examples: Examples,
+}
+
+/// Returns a single as answers have it.
+pub(crate) fn single_text(value: f32) -> String {
+    let mut text = Vec::new();
+    number_text::write_float(&mut text, value);
+    String::from_utf8(text).expect("digits are ASCII")
+}
+
+/// Returns a double as answers have it.
+pub(crate) fn double_text(value: f64) -> String {
+    let mut text = Vec::new();
+    number_text::write_float(&mut text, value);
+    String::from_utf8(text).expect("digits are ASCII")
 }
 
 #[cfg(test)]

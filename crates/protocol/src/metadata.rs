@@ -4,10 +4,15 @@
 //! of the `.proto` files, as TensorFlow Serving prints them.
 
 mod json;
+mod pretty;
 mod protobuf;
+mod tensor_json;
 mod text;
 
-use salver_tensor::TensorSpec;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use salver_tensor::{Tensor, TensorSpec};
 
 pub use json::{metadata_json, status_json};
 pub use protobuf::{encode_metadata, encode_status};
@@ -24,6 +29,8 @@ pub struct SignatureView<'a> {
     pub inputs: &'a [TensorSpec],
     /// Declared outputs.
     pub outputs: &'a [TensorSpec],
+    /// What inputs are if a request leaves them out, by the key clients use.
+    pub defaults: &'a BTreeMap<Arc<str>, Tensor>,
 }
 
 /// How one version is, in TensorFlow Serving's numbers.

@@ -99,16 +99,26 @@ pub(crate) fn arrange(
         let tensor = slot
             .or_else(default)
             .ok_or_else(|| names.missing(signature, spec))?;
-        let tensor = tensor.map_err(|error| ServeError::TensorProto {
-            input: spec.name.to_string(),
-            reason: error.to_string(),
-        })?;
+        let tensor = tensor.map_err(|error| tensor_error(&spec.name, error))?;
         tensors.push(tensor);
     }
     if !names.unused.is_empty() {
         return Err(names.unused());
     }
     Ok(tensors)
+}
+
+fn tensor_error(input: &str, error: TensorProtoError) -> ServeError {
+    match error {
+        TensorProtoError::TooLarge { max_bytes } => ServeError::TensorTooLarge {
+            input: input.to_owned(),
+            max_bytes,
+        },
+        error => ServeError::TensorProto {
+            input: input.to_owned(),
+            reason: error.to_string(),
+        },
+    }
 }
 
 /// The inputs that a request names, for messages.
@@ -299,9 +309,6 @@ pub(crate) fn states(
     name: &str,
     version: &salver_protocol::VersionChoice,
 ) -> Result<Vec<VersionState>, ServeError> {
-    if name.is_empty() {
-        return Err(ServeError::MissingModelName);
-    }
     let statuses = app
         .manager
         .status(name)
@@ -367,5 +374,6 @@ pub(crate) fn view(signature: &Signature) -> SignatureView<'_> {
         method_name: &signature.method_name,
         inputs: &signature.inputs,
         outputs: &signature.outputs,
+        defaults: &signature.defaults,
     }
 }

@@ -47,7 +47,9 @@ impl ServeError {
             }
             Self::Json(error) => json_code(error),
             Self::Unimplemented(_) => Code::Unimplemented,
-            Self::NoRoom { .. } | Self::TooLarge { .. } => Code::ResourceExhausted,
+            Self::NoRoom { .. } | Self::TooLarge { .. } | Self::TensorTooLarge { .. } => {
+                Code::ResourceExhausted
+            }
             Self::BodyTimeout | Self::Deadline => Code::DeadlineExceeded,
             Self::BodyBroken(_) => Code::Cancelled,
             Self::Execute(error) => execute_code(error),

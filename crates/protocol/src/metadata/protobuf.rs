@@ -11,11 +11,11 @@ use salver_proto::tensorflow::serving::{
 };
 use salver_proto::tensorflow::tensor_info::Encoding;
 use salver_proto::tensorflow::tensor_shape_proto::Dim as DimProto;
-use salver_proto::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use salver_tensor::{Dim, TensorSpec};
+use salver_proto::tensorflow::{SignatureDef, TensorInfo, TensorProto, TensorShapeProto};
+use salver_tensor::{Dim, Tensor, TensorSpec};
 
 use super::{SignatureView, VersionState};
-use crate::tensor_proto::data_type;
+use crate::tensor_proto::{TensorStyle, data_type, encode};
 
 /// The only key of the metadata there is.
 const SIGNATURE_DEF: &str = "signature_def";
@@ -78,8 +78,19 @@ fn signature(view: &SignatureView<'_>) -> SignatureDef {
         inputs: infos(view.inputs),
         outputs: infos(view.outputs),
         method_name: view.method_name.to_owned(),
-        defaults: BTreeMap::new(),
+        defaults: view
+            .defaults
+            .iter()
+            .map(|(alias, tensor)| (alias.to_string(), tensor_proto(tensor)))
+            .collect(),
     }
+}
+
+/// Returns a tensor as its message, with the list of its dtype.
+pub(super) fn tensor_proto(tensor: &Tensor) -> TensorProto {
+    let mut bytes = BytesMut::new();
+    encode(tensor, TensorStyle::Fields, &mut bytes);
+    TensorProto::decode(bytes).expect("what was encoded can be decoded")
 }
 
 fn infos(specs: &[TensorSpec]) -> BTreeMap<String, TensorInfo> {

@@ -19,50 +19,50 @@ fn specs() -> (Vec<TensorSpec>, Vec<TensorSpec>) {
 }
 
 const METADATA: &str = r#"{
- "model_spec": {
-  "name": "default",
-  "signature_name": "",
-  "version": "123"
- },
- "metadata": {
-  "signature_def": {
-   "signature_def": {
-    "serving_default": {
-     "inputs": {
-      "x": {
-       "dtype": "DT_FLOAT",
-       "tensor_shape": {
-        "dim": [
-         {
-          "size": "-1",
-          "name": ""
-         },
-         {
-          "size": "1",
-          "name": ""
-         }
-        ],
-        "unknown_rank": false
+"model_spec":{
+ "name": "default",
+ "version": "123",
+ "signature_name": ""
+}
+,
+"metadata": {"signature_def": {
+ "signature_def": {
+  "serving_default": {
+   "inputs": {
+    "x": {
+     "name": "x:0",
+     "dtype": "DT_FLOAT",
+     "tensor_shape": {
+      "dim": [
+       {
+        "size": "-1",
+        "name": ""
        },
-       "name": "x:0"
-      }
-     },
-     "outputs": {
-      "y \"quoted\"": {
-       "dtype": "DT_STRING",
-       "tensor_shape": {
-        "dim": [],
-        "unknown_rank": true
-       },
-       "name": "y \"quoted\""
-      }
-     },
-     "method_name": "tensorflow/serving/predict",
-     "defaults": {}
+       {
+        "size": "1",
+        "name": ""
+       }
+      ],
+      "unknown_rank": false
+     }
     }
-   }
+   },
+   "outputs": {
+    "y \"quoted\"": {
+     "name": "y \"quoted\"",
+     "dtype": "DT_STRING",
+     "tensor_shape": {
+      "dim": [],
+      "unknown_rank": true
+     }
+    }
+   },
+   "method_name": "tensorflow/serving/predict",
+   "defaults": {}
   }
  }
+}
+}
 }
 "#;
 
@@ -74,6 +74,7 @@ fn metadata_as_json() {
         method_name: "tensorflow/serving/predict",
         inputs: &inputs,
         outputs: &outputs,
+        defaults: &BTreeMap::new(),
     };
     assert_eq!(metadata_json("default", 123, &[view]), METADATA);
 }
@@ -86,6 +87,7 @@ fn metadata_as_protobuf() {
         method_name: "m",
         inputs: &inputs,
         outputs: &outputs,
+        defaults: &BTreeMap::new(),
     };
     let mut bytes = BytesMut::new();
     encode_metadata("default", 123, &[view], &mut bytes);
@@ -192,4 +194,40 @@ fn status_as_protobuf() {
         (status.error_code, status.error_message.as_str()),
         (13, "line 1\nline \"2\"\u{1}\\")
     );
+}
+
+#[test]
+fn defaults_are_told() {
+    let (inputs, outputs) = specs();
+    let floats = Tensor::from_vec([3], vec![1.0_f32, 0.5, f32::NAN]).expect("three");
+    let longs = Tensor::from_vec([], vec![7_i64]).expect("one");
+    let text = Tensor::from_strings([1], vec!["a".into()]).expect("one");
+    let defaults = [("f", floats), ("l", longs), ("t", text)];
+    let defaults = defaults
+        .into_iter()
+        .map(|(alias, tensor)| (alias.into(), tensor))
+        .collect();
+    let view = SignatureView {
+        name: "s",
+        method_name: "m",
+        inputs: &inputs,
+        outputs: &outputs,
+        defaults: &defaults,
+    };
+    let json = metadata_json("default", 1, &[view]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("strict JSON");
+    let told = &json["metadata"]["signature_def"]["signature_def"]["s"]["defaults"];
+    assert_eq!(told["f"]["dtype"], "DT_FLOAT");
+    assert_eq!(told["f"]["tensor_shape"]["dim"][0]["size"], "3");
+    assert_eq!(told["f"]["float_val"], serde_json::json!([1, 0.5, "NaN"]));
+    assert_eq!(told["l"]["int64_val"], serde_json::json!(["7"]));
+    assert_eq!(told["t"]["string_val"], serde_json::json!(["YQ=="]));
+    assert_eq!(told["t"]["float_val"], serde_json::json!([]));
+
+    let mut bytes = BytesMut::new();
+    encode_metadata("default", 1, &[view], &mut bytes);
+    let response = proto::GetModelMetadataResponse::decode(bytes).expect("legal");
+    let map = &response.metadata["signature_def"].value;
+    let map = proto::SignatureDefMap::decode(&map[..]).expect("legal");
+    assert_eq!(map.signature_def["s"].defaults["l"].int64_val, [7]);
 }

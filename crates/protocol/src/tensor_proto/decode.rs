@@ -41,6 +41,9 @@ pub enum TensorProtoError {
         /// How many are allowed.
         max: usize,
     },
+    /// The shape stands for more bytes than there are addresses.
+    #[error("shape {0} is larger than any memory")]
+    Overflow(Shape),
     /// The tensor would take more memory than the request may.
     #[error("tensor takes more than {max_bytes} bytes")]
     TooLarge {
@@ -218,11 +221,14 @@ impl TensorDecoder {
         let too_large = TensorProtoError::TooLarge {
             max_bytes: self.max_bytes,
         };
-        let num_elements = self.shape.num_elements().ok_or_else(|| too_large.clone())?;
-        let num_bytes = num_elements.checked_mul(dtype.size().unwrap_or(size_of::<Bytes>()));
-        let num_bytes = num_bytes
-            .filter(|&num_bytes| num_bytes <= self.max_bytes)
-            .ok_or(too_large)?;
+        let overflow = || TensorProtoError::Overflow(self.shape.clone());
+        let num_elements = self.shape.num_elements().ok_or_else(overflow)?;
+        let num_bytes = num_elements
+            .checked_mul(dtype.size().unwrap_or(size_of::<Bytes>()))
+            .ok_or_else(overflow)?;
+        if num_bytes > self.max_bytes {
+            return Err(too_large);
+        }
         // A tensor without elements is not looked into, whatever is there.
         let has_content = num_elements > 0 && !self.content.is_empty();
         if dtype == DType::String {

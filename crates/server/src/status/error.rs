@@ -94,6 +94,16 @@ pub enum ServeError {
         /// What is wrong.
         reason: String,
     },
+    /// A tensor that is too large for this server.
+    #[error(
+        "input `{input}` takes more than {max_bytes} bytes, which is all that this request may have"
+    )]
+    TensorTooLarge {
+        /// The input's name.
+        input: String,
+        /// What the request may have for it.
+        max_bytes: usize,
+    },
     /// An output filter names no output.
     #[error(
         "output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}."

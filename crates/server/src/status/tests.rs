@@ -89,6 +89,10 @@ fn one_of_each() -> Vec<ServeError> {
             input: x(),
             reason: "a reason".to_owned(),
         },
+        ServeError::TensorTooLarge {
+            input: x(),
+            max_bytes: 1000,
+        },
         ServeError::UnknownOutput {
             alias: "z".to_owned(),
             known: "y".to_owned(),
