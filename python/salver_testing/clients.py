@@ -83,7 +83,11 @@ class Grpc:
             # Channels of one process would otherwise share one connection.
             ("grpc.use_local_subchannel_pool", 1),
         ]
-        self.channel = grpc.insecure_channel(address, options, compression)
+        self.use(grpc.insecure_channel(address, options, compression))
+
+    def use(self, channel: grpc.Channel) -> None:
+        """Calls over this channel."""
+        self.channel = channel
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
 

@@ -102,6 +102,13 @@ pub(crate) fn serve(
     let load = load(args, machine, &mut settings);
     let looks = looks(args, is_tf_style, &mut settings);
     let mut tensorflow = tensorflow::read(&args.tensorflow, &mut server, &mut settings);
+    if server.has_rest_tls && tensorflow.files.ssl.is_none() {
+        settings.mistakes.push(Mistake {
+            setting: "--rest_api_ssl".to_owned(),
+            message: "there are no certificates; --ssl_config_file names a file of them".to_owned(),
+            is_typed: true,
+        });
+    }
     if is_tf_style {
         tensorflow.remarks.extend(skip_rest(&mut server));
     }
@@ -206,7 +213,7 @@ fn server(
         single,
         admin: get.listen("admin_port", args.admin_port.as_ref(), Listen::Off),
         tls: None,
-        has_rest_tls: false,
+        has_rest_tls: get.switch("rest_api_ssl", args.rest_api_ssl.as_ref()),
         channel: ChannelConfig::default(),
         prometheus_path: None,
         has_cors: false,

@@ -12,32 +12,44 @@ const MAX_ELEMENTS: usize = 32;
 /// Where a server can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Api {
-    /// REST at `localhost:8501`.
+    /// REST at `http://localhost:8501`.
     Rest(String),
-    /// gRPC at `localhost:8500`.
+    /// gRPC at `localhost:8500`, or `https://localhost:8500`.
     Grpc(String),
 }
 
 /// Returns a command that asks a model for a prediction.
 pub(crate) fn command(api: &Api, model: &str, inputs: &[TensorSpec]) -> String {
     match (api, body(inputs)) {
-        (Api::Rest(address), Some(body)) => {
-            format!("curl -d '{body}' http://{address}/v1/models/{model}:predict")
+        (Api::Rest(url), Some(body)) => {
+            let authority = authority(url, "--cacert");
+            format!("curl {authority}-d '{body}' {url}/v1/models/{model}:predict")
         }
-        (Api::Rest(address), None) => match address.as_str() {
-            "localhost:8501" => format!("salver predict {model} {}", input_words(inputs)),
+        (Api::Rest(url), None) => match url.as_str() {
+            "http://localhost:8501" => format!("salver predict {model} {}", input_words(inputs)),
             _ => format!(
-                "salver predict --url http://{address} {model} {}",
+                "salver predict --url {url} {}{model} {}",
+                authority(url, "--ca"),
                 input_words(inputs)
             ),
         },
         (Api::Grpc(address), Some(body)) => {
-            format!("salver predict --grpc {address} {model} --json '{body}'")
+            let authority = authority(address, "--ca");
+            format!("salver predict --grpc {address} {authority}{model} --json '{body}'")
         }
         (Api::Grpc(address), None) => format!(
-            "salver predict --grpc {address} {model} {}",
+            "salver predict --grpc {address} {}{model} {}",
+            authority(address, "--ca"),
             input_words(inputs)
         ),
+    }
+}
+
+/// Returns the flag that says whom to trust, where that matters.
+fn authority(address: &str, flag: &str) -> String {
+    match address.starts_with("https://") {
+        true => format!("{flag} CA.pem "),
+        false => String::new(),
     }
 }
 
@@ -181,8 +193,8 @@ mod tests {
     fn inputs_that_do_not_fit_a_line_point_to_the_command() {
         let picture = [spec("image", DType::F32, &[-1, 224, 224, 3])];
         let row = [spec("x", DType::F32, &[-1, 500])];
-        let rest = Api::Rest("localhost:8501".to_owned());
-        let elsewhere = Api::Rest("localhost:9000".to_owned());
+        let rest = Api::Rest("http://localhost:8501".to_owned());
+        let elsewhere = Api::Rest("http://localhost:9000".to_owned());
         let grpc = Api::Grpc("localhost:8500".to_owned());
         assert_eq!(
             command(&rest, "m", &picture),
@@ -201,10 +213,14 @@ mod tests {
     #[test]
     fn small_inputs_give_a_whole_line() {
         let x = [spec("x", DType::F32, &[-1])];
-        let rest = Api::Rest("localhost:8501".to_owned());
+        let rest = Api::Rest("http://localhost:8501".to_owned());
         let expected =
             "curl -d '{\"instances\": [0.0]}' http://localhost:8501/v1/models/half:predict";
         assert_eq!(command(&rest, "half", &x), expected);
+        let secure = Api::Rest("https://localhost:8501".to_owned());
+        let expected = "curl --cacert CA.pem -d '{\"instances\": [0.0]}' \
+                        https://localhost:8501/v1/models/half:predict";
+        assert_eq!(command(&secure, "half", &x), expected);
         let grpc = Api::Grpc("localhost:8500".to_owned());
         let expected = "salver predict --grpc localhost:8500 half --json '{\"instances\": [0.0]}'";
         assert_eq!(command(&grpc, "half", &x), expected);

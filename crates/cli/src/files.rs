@@ -9,6 +9,8 @@ use salver_protocol::config::{
     TENSORFLOW_PLATFORM, TextError,
 };
 
+use salver_server::TlsConfig;
+
 use crate::config::TfConfig;
 use crate::exit::{Exit, Failure};
 
@@ -17,6 +19,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct TfSettings {
     /// Platforms by name; `None` if there is no file about them.
     pub(crate) platforms: Option<BTreeMap<String, PlatformConfig>>,
+    /// The certificates; `None` if there is no file of them.
+    pub(crate) tls: Option<TlsConfig>,
 }
 
 impl TfSettings {
@@ -51,15 +55,30 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
     if let Some(path) = &files.monitoring {
         let _monitoring: MonitoringConfig = read(path, config::parse_monitoring)?;
     }
-    if let Some(path) = &files.ssl {
-        let _ssl: SslConfig = read(path, config::parse_ssl)?;
-    }
+    let tls = files.ssl.as_deref().map(certificates).transpose()?;
     if let Some(path) = &files.session {
         let _session = read(path, |text| config::parse_session(text, &config.session))?;
     }
     Ok(TfSettings {
         platforms: platforms.transpose()?,
+        tls,
     })
+}
+
+/// Reads an `ssl_config_file`, and makes sure that connections can be secured with it.
+pub(crate) fn certificates(path: &Path) -> Result<TlsConfig, Failure> {
+    let ssl: SslConfig = read(path, config::parse_ssl)?;
+    let tls = TlsConfig {
+        server_key: ssl.server_key,
+        server_cert: ssl.server_cert,
+        custom_ca: ssl.custom_ca,
+        client_verify: ssl.client_verify,
+    };
+    tls.check().map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        Failure::new(Exit::Config, message).with_status(format!("INVALID_ARGUMENT: {error}"))
+    })?;
+    Ok(tls)
 }
 
 fn check_batching(path: &Path, parameters: Option<&BatchingParameters>) -> Result<(), Failure> {

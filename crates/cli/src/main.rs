@@ -8,6 +8,7 @@
 
 mod answer;
 mod args;
+mod certificates;
 mod check;
 mod config;
 mod engine;

@@ -1,17 +1,19 @@
 //! `salver serve`: load, serve, drain.
 
+use std::future::pending;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use salver_server::{Server, Services};
+use salver_server::{Server, ServerConfig, Services};
 use salver_telemetry::logging::{self, LogConfig, LogFormat};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use crate::args::ServeArgs;
+use crate::certificates::Certificates;
 use crate::config::{self, Env, Looks, Mistake, ServeConfig};
 use crate::exit::{Exit, Failure};
 use crate::machine::Machine;
@@ -129,15 +131,21 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
         metrics: models.metrics.clone(),
         reload: Some(models.reload.clone()),
     };
+    let certificates = config.tensorflow.files.ssl.zip(settings.tls.clone());
+    let server_config = ServerConfig {
+        tls: settings.tls,
+        ..config.server
+    };
     let server =
-        Server::bind(config.server, services).map_err(|error| Failure::new(Exit::Config, error))?;
+        Server::bind(server_config, services).map_err(|error| Failure::new(Exit::Config, error))?;
     if is_tf_style {
         startup::log_as_tensorflow(server.addresses());
     }
     if is_told {
         startup::announce(&models.manager, server.addresses());
     }
-    let num_cut = drain_when_stopped(server, &mut signals).await;
+    let certificates = certificates.map(|(path, tls)| Certificates::new(path, tls));
+    let num_cut = drain_when_stopped(server, certificates, &mut signals).await;
     if num_cut > 0 {
         tracing::warn!(connections = num_cut, "cut at the end of --drain-timeout");
     }
@@ -169,8 +177,19 @@ async fn load(models: &Models, signals: &mut Signals) -> Result<Option<Stop>, Fa
 }
 
 /// Serves until the first signal, then drains; returns how many connections were cut.
-async fn drain_when_stopped(server: Server, signals: &mut Signals) -> usize {
+async fn drain_when_stopped(
+    server: Server,
+    certificates: Option<Certificates>,
+    signals: &mut Signals,
+) -> usize {
     let (stop, stopped) = oneshot::channel::<()>();
+    let watched = certificates.zip(server.tls_handle());
+    let watching = async {
+        match watched {
+            Some((certificates, handle)) => certificates.watch(handle).await,
+            None => pending().await,
+        }
+    };
     let mut run = pin!(server.run(async {
         // Dropping the other end is the word.
         drop(stopped.await);
@@ -178,6 +197,7 @@ async fn drain_when_stopped(server: Server, signals: &mut Signals) -> usize {
     tokio::select! {
         num_cut = &mut run => return num_cut,
         signal = signals.next() => tracing::info!(signal = signal.name(), "shutting down"),
+        never = watching => match never {},
     }
     drop(stop);
     signals.unless_insisted(run).await

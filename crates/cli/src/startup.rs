@@ -84,18 +84,24 @@ fn addresses_text(addresses: &Addresses) -> String {
             "REST",
             addresses
                 .rest
-                .map(|address| format!("http://{}", reachable(address))),
+                .map(|address| url(address, addresses.is_rest_secure)),
         ),
-        ("gRPC", addresses.grpc.map(reachable)),
+        (
+            "gRPC",
+            addresses
+                .grpc
+                .map(|address| grpc_target(address, addresses.is_grpc_secure)),
+        ),
         (
             "gRPC",
             socket.map(|path| format!("unix:{}", path.display())),
         ),
         (
             "admin",
-            addresses
-                .admin
-                .map(|address| format!("http://{}  /healthz /readyz /metrics", reachable(address))),
+            addresses.admin.map(|address| {
+                let url = url(address, addresses.is_admin_secure);
+                format!("{url}  /healthz /readyz /metrics")
+            }),
         ),
     ];
     let lines = rows
@@ -104,9 +110,25 @@ fn addresses_text(addresses: &Addresses) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+fn url(address: SocketAddr, is_secure: bool) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(address))
+}
+
+/// Returns what gRPC clients of ours take: no scheme, unless it is `https`.
+fn grpc_target(address: SocketAddr, is_secure: bool) -> String {
+    match is_secure {
+        true => url(address, true),
+        false => reachable(address),
+    }
+}
+
 fn examples_text(manager: &Manager<LoadedModel>, addresses: &Addresses) -> Option<String> {
-    let rest = addresses.rest.map(|address| Api::Rest(reachable(address)));
-    let api = rest.or_else(|| addresses.grpc.map(|address| Api::Grpc(reachable(address))))?;
+    let rest = addresses
+        .rest
+        .map(|address| Api::Rest(url(address, addresses.is_rest_secure)));
+    let grpc = |address| Api::Grpc(grpc_target(address, addresses.is_grpc_secure));
+    let api = rest.or_else(|| addresses.grpc.map(grpc))?;
     let statuses = manager.statuses();
     let lines: Vec<String> = statuses
         .keys()
@@ -169,6 +191,7 @@ mod tests {
             grpc_socket: Some("/run/salver.sock".into()),
             rest: address("0.0.0.0:8501"),
             admin: address("0.0.0.0:8501"),
+            ..Addresses::default()
         };
         let expected = "REST    http://localhost:8501\ngRPC    localhost:8500\n\
                         gRPC    unix:/run/salver.sock\n\
@@ -179,5 +202,14 @@ mod tests {
             ..Addresses::default()
         };
         assert_eq!(addresses_text(&one), "gRPC    localhost:8500");
+        let secure = Addresses {
+            is_grpc_secure: true,
+            is_admin_secure: true,
+            admin: address("127.0.0.1:8500"),
+            ..one
+        };
+        let expected = "gRPC    https://localhost:8500\n\
+                        admin   https://localhost:8500  /healthz /readyz /metrics";
+        assert_eq!(addresses_text(&secure), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! TensorFlow Serving's gRPC API.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::time::Duration;
 
 use prost::Message;
@@ -203,6 +204,9 @@ impl GrpcClient {
     }
 
     fn refused(&self, status: &tonic::Status) -> ClientError {
+        if let Some(insecure) = tls::failure_of(&self.address, status) {
+            return insecure;
+        }
         let message = status.message().to_owned();
         match status.code() {
             // What the deadline of the channel itself gives.
@@ -210,6 +214,13 @@ impl GrpcClient {
                 address: self.address.clone(),
                 timeout: self.timeout,
             },
+            // The connection ended: the server itself has no causes to tell of.
+            tonic::Code::Cancelled | tonic::Code::Unknown if status.source().is_some() => {
+                ClientError::Connect {
+                    address: self.address.clone(),
+                    reason: format!("the connection ended early: {}", root_cause(status)),
+                }
+            }
             code => ClientError::Refused {
                 code: name_of(code).to_owned(),
                 message,

@@ -128,21 +128,25 @@ fn unusable(reason: impl std::fmt::Display) -> ClientError {
 
 /// Returns what a failed call says of the connection's security, if it was that which failed.
 pub(crate) fn failure_of(address: &str, error: &(dyn Error + 'static)) -> Option<ClientError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let within = error
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
-        if let Some(error) = error.downcast_ref::<rustls::Error>().or(within) {
-            return Some(ClientError::Insecure {
-                address: address.to_owned(),
-                reason: error.to_string(),
-                hint: hint(error),
-            });
-        }
-        cause = error.source();
+    cause(error).map(|error| ClientError::Insecure {
+        address: address.to_owned(),
+        reason: error.to_string(),
+        hint: hint(error),
+    })
+}
+
+/// Looks for a TLS error among an error's causes; an I/O error's cause is the cause of what it wraps, not that itself.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(error);
     }
-    None
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => cause(wrapped),
+        None => cause(error.source()?),
+    }
 }
 
 fn hint(error: &rustls::Error) -> &'static str {

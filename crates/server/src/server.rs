@@ -58,6 +58,12 @@ pub struct Addresses {
     pub rest: Option<SocketAddr>,
     /// Metrics, health and readiness.
     pub admin: Option<SocketAddr>,
+    /// Whether gRPC is secured, on its port and its socket.
+    pub is_grpc_secure: bool,
+    /// Whether REST is.
+    pub is_rest_secure: bool,
+    /// Whether the admin pages are: they may be on a port that is.
+    pub is_admin_secure: bool,
 }
 
 /// A server whose ports are bound.
@@ -183,6 +189,9 @@ impl Bound {
         addresses.grpc = addresses.grpc.or(address.filter(|_| speaks.grpc));
         addresses.rest = addresses.rest.or(address.filter(|_| speaks.rest));
         addresses.admin = addresses.admin.or(address.filter(|_| speaks.admin));
+        addresses.is_grpc_secure |= speaks.grpc && tls.is_some();
+        addresses.is_rest_secure |= speaks.rest && tls.is_some();
+        addresses.is_admin_secure |= speaks.admin && tls.is_some();
         self.listeners
             .push(Listener::tcp(socket, speaks).secured(tls));
     }
@@ -222,6 +231,7 @@ fn bind_all(config: &ServerConfig) -> Result<Bound, BindError> {
         let socket = Listener::unix(path, on_grpc)?.secured(tls.as_ref());
         bound.listeners.push(socket);
         bound.addresses.grpc_socket = Some(path.clone());
+        bound.addresses.is_grpc_secure = tls.is_some();
     }
     bound.tls = tls;
     Ok(bound)

@@ -99,6 +99,13 @@ pub(crate) struct ServeArgs {
     #[arg(long = "rest_api_port", alias = "rest-api-port", value_name = "PORT", help_heading = PORTS)]
     pub(crate) rest_api_port: Option<String>,
 
+    /// Secures the REST port as well, with the certificates of --ssl_config_file. It stays plain otherwise, as clients of
+    /// TensorFlow Serving expect; a separate --admin_port always is, for probes. [env: SALVER_REST_API_SSL]
+    /// [default: false]
+    #[arg(long = "rest_api_ssl", alias = "rest-api-ssl", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", help_heading = PORTS)]
+    pub(crate) rest_api_ssl: Option<String>,
+
     /// One port for gRPC and REST, instead of the two above. [env: SALVER_SINGLE_PORT]
     #[arg(long = "single_port", alias = "single-port", value_name = "PORT",
         conflicts_with_all = ["port", "rest_api_port"], help_heading = PORTS)]

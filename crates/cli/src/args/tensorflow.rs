@@ -170,7 +170,9 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "ssl_config_file",
         Text,
         "",
-        Later("An SSLConfig text proto: certificates of the gRPC and REST ports."),
+        Does(
+            "An SSLConfig text proto: the key and certificates that secure gRPC (and REST with --rest_api_ssl), as PEM text; taken up again when the file changes.",
+        ),
     ),
     flag(
         "platform_config_file",

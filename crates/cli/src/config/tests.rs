@@ -399,3 +399,17 @@ fn the_start_of_a_base_path_fails_as_tensorflow_model_server_would() {
     assert!(is_tf_style(&ServeArgs::default(), &env));
     assert!(!is_tf_style(&with_dir, &env));
 }
+
+#[test]
+fn rest_is_secured_by_certificates_that_are_named() {
+    assert_eq!(
+        settings_at_fault("models --rest_api_ssl", &[]),
+        ["--rest_api_ssl"]
+    );
+    let secured = config("models --rest_api_ssl --ssl_config_file=/etc/salver/ssl.cfg");
+    assert!(secured.server.has_rest_tls);
+    assert_eq!(
+        secured.tensorflow.files.ssl,
+        Some("/etc/salver/ssl.cfg".into())
+    );
+}
