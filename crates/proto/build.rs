@@ -7,7 +7,7 @@ use std::{env, fs};
 use prost::Message as _;
 
 /// The files that nothing else imports; the rest follows from their imports.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
     "tensorflow_serving/apis/prediction_service.proto",
     "tensorflow_serving/apis/model_service.proto",
     "tensorflow_serving/apis/prediction_log.proto",
@@ -15,6 +15,7 @@ const ROOTS: [&str; 7] = [
     "tensorflow_serving/config/platform_config.proto",
     "tensorflow_serving/config/ssl_config.proto",
     "tensorflow_serving/servables/tensorflow/saved_model_bundle_source_adapter.proto",
+    "tsl/profiler/protobuf/profiler_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

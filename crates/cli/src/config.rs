@@ -216,6 +216,7 @@ fn server(
         has_rest_tls: get.switch("rest_api_ssl", args.rest_api_ssl.as_ref()),
         channel: ChannelConfig::default(),
         prometheus_path: None,
+        has_profiler: true,
         has_cors: false,
         max_inflight_bytes: get.bytes(
             "max_inflight_bytes",

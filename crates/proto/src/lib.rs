@@ -19,6 +19,11 @@ pub mod tensorflow {
         tonic::include_proto!("tensorflow.error");
     }
 
+    /// Package `tensorflow.profiler`: recordings.
+    pub mod profiler {
+        tonic::include_proto!("tensorflow.profiler");
+    }
+
     /// Package `tensorflow.serving`: the services and their messages.
     pub mod serving {
         tonic::include_proto!("tensorflow.serving");

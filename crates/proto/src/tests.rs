@@ -52,6 +52,8 @@ fn services_have_their_methods() {
             "PredictionService/GetModelMetadata",
             "ModelService/GetModelStatus",
             "ModelService/HandleReloadConfigRequest",
+            "ProfilerService/Profile",
+            "ProfilerService/Terminate",
         ]
     );
 }

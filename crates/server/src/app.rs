@@ -20,6 +20,7 @@ use crate::listen::Peer;
 use crate::reload::Reload;
 use crate::response::ResponseBody;
 use crate::tasks::CpuPool;
+use crate::trace::Tracer;
 use crate::{access_log, admin, grpc, prometheus, rest};
 
 /// What a port answers to.
@@ -69,6 +70,7 @@ pub(crate) struct App {
     pub(crate) cpu: CpuPool,
     pub(crate) ids: RequestIds,
     pub(crate) standard: Standard,
+    pub(crate) tracer: Tracer,
     pub(crate) is_ready: AtomicBool,
 }
 

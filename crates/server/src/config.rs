@@ -54,6 +54,8 @@ pub struct ServerConfig {
     /// Where on the REST port the metrics are under TensorFlow Serving's names, such as
     /// `/monitoring/prometheus/metrics`; `None` for nowhere.
     pub prometheus_path: Option<String>,
+    /// Whether the gRPC port has TensorFlow's `ProfilerService`, which tells what requests did.
+    pub has_profiler: bool,
     /// Whether REST answers let scripts from other sites read them.
     pub has_cors: bool,
     /// Request bytes that may be in memory at once, over all connections.

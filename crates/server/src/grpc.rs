@@ -9,6 +9,7 @@ mod inference;
 mod model_service;
 mod model_spec;
 mod predict;
+mod profiler;
 mod standard;
 mod unary;
 
@@ -64,7 +65,9 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
             call.method
         )));
     }
-    let rpc = Rpc::of(call.uri.path())?;
+    let rpc = Rpc::of(call.uri.path()).filter(|rpc| rpc.is_offered(work.app));
+    let rpc = rpc
+        .ok_or_else(|| ServeError::Unimplemented(format!("unknown method {}", call.uri.path())))?;
     work.call = rpc.counted_as();
     let budget_bytes = work.app.budget.limit_bytes();
     let allowed_bytes = work.app.config.channel.max_message_bytes;
@@ -78,6 +81,8 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
         Rpc::GetModelMetadata => predict::metadata(work.app, message),
         Rpc::GetModelStatus => model_service::status(work.app, message),
         Rpc::HandleReloadConfigRequest => model_service::reload(work.app, message).await,
+        Rpc::Profile => profiler::profile(work, message).await,
+        Rpc::Terminate => profiler::terminate(work.app, message),
     }
 }
 
@@ -91,6 +96,8 @@ enum Rpc {
     GetModelMetadata,
     GetModelStatus,
     HandleReloadConfigRequest,
+    Profile,
+    Terminate,
 }
 
 impl Rpc {
@@ -99,7 +106,9 @@ impl Rpc {
     fn max_request_bytes(self, budget_bytes: u64) -> u64 {
         match self {
             Self::Predict | Self::Classify | Self::Regress | Self::MultiInference => budget_bytes,
-            Self::GetModelMetadata | Self::GetModelStatus => MAX_QUESTION_BYTES.min(budget_bytes),
+            Self::GetModelMetadata | Self::GetModelStatus | Self::Profile | Self::Terminate => {
+                MAX_QUESTION_BYTES.min(budget_bytes)
+            }
             Self::HandleReloadConfigRequest => MAX_CONFIG_BYTES.min(budget_bytes),
         }
     }
@@ -113,22 +122,32 @@ impl Rpc {
             Self::MultiInference
             | Self::GetModelMetadata
             | Self::GetModelStatus
-            | Self::HandleReloadConfigRequest => None,
+            | Self::HandleReloadConfigRequest
+            | Self::Profile
+            | Self::Terminate => None,
         }
     }
 
-    fn of(path: &str) -> Result<Self, ServeError> {
+    fn is_offered(self, app: &App) -> bool {
+        app.config.has_profiler || !matches!(self, Self::Profile | Self::Terminate)
+    }
+
+    fn of(path: &str) -> Option<Self> {
         match path {
-            "/tensorflow.serving.PredictionService/Predict" => Ok(Self::Predict),
-            "/tensorflow.serving.PredictionService/Classify" => Ok(Self::Classify),
-            "/tensorflow.serving.PredictionService/Regress" => Ok(Self::Regress),
-            "/tensorflow.serving.PredictionService/MultiInference" => Ok(Self::MultiInference),
-            "/tensorflow.serving.PredictionService/GetModelMetadata" => Ok(Self::GetModelMetadata),
-            "/tensorflow.serving.ModelService/GetModelStatus" => Ok(Self::GetModelStatus),
-            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
-                Ok(Self::HandleReloadConfigRequest)
+            "/tensorflow.serving.PredictionService/Predict" => Some(Self::Predict),
+            "/tensorflow.serving.PredictionService/Classify" => Some(Self::Classify),
+            "/tensorflow.serving.PredictionService/Regress" => Some(Self::Regress),
+            "/tensorflow.serving.PredictionService/MultiInference" => Some(Self::MultiInference),
+            "/tensorflow.serving.PredictionService/GetModelMetadata" => {
+                Some(Self::GetModelMetadata)
             }
-            _ => Err(ServeError::Unimplemented(format!("unknown method {path}"))),
+            "/tensorflow.serving.ModelService/GetModelStatus" => Some(Self::GetModelStatus),
+            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
+                Some(Self::HandleReloadConfigRequest)
+            }
+            "/tensorflow.ProfilerService/Profile" => Some(Self::Profile),
+            "/tensorflow.ProfilerService/Terminate" => Some(Self::Terminate),
+            _ => None,
         }
     }
 }

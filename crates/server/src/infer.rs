@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::status::{Code, ServeError};
+use crate::trace::RunSpan;
 use crate::work::Work;
 use salver_backend::{DEFAULT_SIGNATURE, Signature, Signatures};
 use salver_batching::Batch;
@@ -17,6 +18,7 @@ use salver_servable::{
 };
 use salver_telemetry::{Api, Phase, SignatureMetrics};
 use salver_tensor::{Tensor, TensorSpec};
+use tokio::time::Instant;
 
 /// What a signature that takes predictions may say it is for.
 const PREDICTION_METHODS: [&str; 3] = [
@@ -275,6 +277,7 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
     } = job;
     let metrics = Arc::clone(handle.metrics(&signature.name));
     metrics.observe(Phase::Decode, decode);
+    let traced = work.app.tracer.is_on().then(Instant::now);
     let outputs = work.reservation.sibling();
     let batch = Batch {
         signature: Arc::clone(&signature),
@@ -292,6 +295,17 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
     metrics.observe(Phase::Queue, executed.queue);
     metrics.observe(Phase::Run, executed.run);
     metrics.model().observe_runtime(api, executed.run);
+    if let Some(queued) = traced {
+        work.run = Some(Box::new(RunSpan {
+            api,
+            model: handle.id().clone(),
+            signature: Arc::clone(&signature),
+            decode: (queued.checked_sub(decode).unwrap_or(queued), decode),
+            queue: (queued, executed.queue),
+            run: (queued + executed.queue, executed.run),
+            encode_started: Instant::now(),
+        }));
+    }
     work.reservation
         .hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
     Ok(Answer {

@@ -33,6 +33,7 @@ mod server;
 mod status;
 mod tasks;
 mod tls;
+mod trace;
 mod warmup;
 mod work;
 

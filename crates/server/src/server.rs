@@ -26,6 +26,7 @@ use crate::listen::{BindError, Listener, Port};
 use crate::reload::Reload;
 use crate::tasks::{CpuPool, Tasks};
 use crate::tls::{Tls, TlsHandle};
+use crate::trace::Tracer;
 
 /// Handshakes under way at once: each costs some 10 kB and a millisecond of one core.
 const MAX_HANDSHAKES: usize = 1024;
@@ -103,6 +104,7 @@ impl Server {
             cpu: CpuPool::new(cores),
             ids: RequestIds::new(RandomState::new().hash_one(std::process::id())),
             standard: Standard::new(),
+            tracer: Tracer::default(),
             is_ready: AtomicBool::new(false),
             manager: services.manager,
             metrics: services.metrics,
@@ -164,6 +166,7 @@ impl Server {
         tokio::time::sleep(app.config.drain_delay).await;
         phase.send_replace(Phase::Draining(Instant::now() + app.config.drain_timeout));
         app.standard.end_watches().await;
+        app.tracer.end(None);
         accepting.join_all().await;
         let mut num_cut = 0;
         while let Ok(cut) = cuts.try_recv() {

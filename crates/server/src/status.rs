@@ -52,6 +52,7 @@ impl ServeError {
             }
             Self::BodyTimeout | Self::Deadline => Code::DeadlineExceeded,
             Self::BodyBroken(_) => Code::Cancelled,
+            Self::TraceRunning => Code::Unavailable,
             Self::Execute(error) => execute_code(error),
             Self::Reload(error) => reload_code(error),
             Self::Internal(_) => Code::Internal,

@@ -12,6 +12,7 @@ use crate::admission::Reservation;
 use crate::app::App;
 use crate::context::RequestContext;
 use crate::status::{Code, ServeError};
+use crate::trace::{RequestSpan, RunSpan};
 
 /// One request being worked on.
 pub(crate) struct Work<'a> {
@@ -24,6 +25,8 @@ pub(crate) struct Work<'a> {
     pub(crate) call: Option<Call>,
     /// The name of the model that it asks for; only needed while that is not resolved.
     pub(crate) asked: Option<String>,
+    /// The run of its model, while requests are traced.
+    pub(crate) run: Option<Box<RunSpan>>,
     api: &'static str,
     context: RequestContext,
 }
@@ -42,13 +45,14 @@ impl<'a> Work<'a> {
             resolved: None,
             call: None,
             asked: None,
+            run: None,
             api,
             context,
         }
     }
 
     /// Counts the request by how it ended, logs what only the log may say, and gives the reservation on to the answer.
-    pub(crate) fn end(self, error: Option<&ServeError>) -> Reservation {
+    pub(crate) fn end(mut self, error: Option<&ServeError>) -> Reservation {
         let code = error.map_or(Code::Ok, ServeError::code);
         match &self.resolved {
             Some(metrics) => metrics.request_ended(code.name()),
@@ -64,7 +68,21 @@ impl<'a> Work<'a> {
         if let Some(detail) = error.and_then(ServeError::detail) {
             warn!(request_id = %self.context.id, detail, "request failed");
         }
+        if self.app.tracer.is_on() {
+            self.trace(code);
+        }
         self.reservation
+    }
+
+    fn trace(&mut self, code: Code) {
+        self.app.tracer.record(RequestSpan {
+            entrypoint: self.api,
+            id: self.context.id.clone(),
+            started: self.context.started,
+            ended: Instant::now(),
+            code,
+            run: self.run.take().map(|run| *run),
+        });
     }
 
     /// Counts the request as TensorFlow Serving does.

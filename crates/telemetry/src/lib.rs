@@ -27,6 +27,7 @@ mod words;
 
 pub use catalogue::{Kind, Metric};
 pub use metrics::{CONTENT_TYPE, InflightRequest, Metrics, TENSORFLOW_CONTENT_TYPE};
+pub use process::unix_time;
 pub use signature::SignatureMetrics;
 pub use tensorflow::ModelMetrics;
 pub use words::{Api, Call, LoadResult, LogResult, Phase, Refusal, VersionState};

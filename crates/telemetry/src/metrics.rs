@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::family::Family;
@@ -211,7 +211,7 @@ impl Inner {
         let refused = register.family(Metric::RefusedRequests);
         let loads = register.family(Metric::ModelLoads);
         let versions = register.family(Metric::ModelVersions);
-        let started_at = process::since_epoch(SystemTime::now()).as_secs_f64();
+        let started_at = process::unix_time().as_secs_f64();
         register
             .value(Metric::StartTime, FloatGauge::default())
             .set(started_at);

@@ -31,8 +31,10 @@ fn parse_statm(statm: &str) -> Option<u64> {
     pages.checked_mul(PAGE_BYTES)
 }
 
-/// Returns the time since 1970; zero if the clock stands before that.
-pub(crate) fn since_epoch(now: SystemTime) -> Duration {
+/// Returns the time since 1970, for what people read; zero if the clock stands before that.
+#[must_use]
+pub fn unix_time() -> Duration {
+    let now = SystemTime::now();
     now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

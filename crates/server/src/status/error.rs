@@ -188,6 +188,9 @@ pub enum ServeError {
     /// Time ran out before there was an answer.
     #[error("the deadline passed before the answer was ready")]
     Deadline,
+    /// A second trace while one is being recorded.
+    #[error("another trace is being recorded; try again when it has ended")]
+    TraceRunning,
     /// The executor failed.
     #[error("{}", execute_message(.0))]
     Execute(ExecuteError),

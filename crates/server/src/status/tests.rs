@@ -129,6 +129,7 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::BodyBroken("3 of 5 announced bytes came".to_owned()),
         ServeError::BadCompression("a reason".to_owned()),
         ServeError::Deadline,
+        ServeError::TraceRunning,
         ServeError::Execute(ExecuteError::QueueFull { capacity: 100 }),
         ServeError::Execute(ExecuteError::DeadlineExceeded {
             waited_in_queue: true,

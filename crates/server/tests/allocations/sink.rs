@@ -107,6 +107,7 @@ fn server_config() -> ServerConfig {
         has_rest_tls: false,
         channel: ChannelConfig::default(),
         prometheus_path: None,
+        has_profiler: true,
         has_cors: false,
         max_inflight_bytes: 64 << 20,
         max_inflated_bytes: 64 << 20,
