@@ -52,10 +52,13 @@ class Server:
     As a context manager it waits until the server serves, and at the end asserts that SIGTERM makes it exit with 0.
     """
 
-    def __init__(self, models: Path, *arguments: str, prefix: Sequence[str] = (), rest_is_on: bool = True) -> None:
+    def __init__(
+        self, models: Path | None, *arguments: str, prefix: Sequence[str] = (), rest_is_on: bool = True
+    ) -> None:
         rest = ["--rest_api_port=auto"] if rest_is_on else []
+        folder = [] if models is None else [str(models)]
         addresses = ["--host=127.0.0.1", "--port=auto", *rest]
-        self._start([*prefix, str(binary()), "serve", str(models), *addresses, *engine_arguments(), *arguments])
+        self._start([*prefix, str(binary()), "serve", *folder, *addresses, *engine_arguments(), *arguments])
 
     def _start(
         self, command: list[str], executable: Path | None = None, variables: dict[str, str] | None = None

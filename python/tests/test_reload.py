@@ -50,5 +50,5 @@ def test_a_model_that_does_not_load_is_named_and_the_others_serve(tmp_path: Path
         with pytest.raises(grpc.RpcError) as error:
             reload(server, two=tmp_path / "two", broken=tmp_path / "broken")
         assert error.value.code() == grpc.StatusCode.UNKNOWN
-        assert "1 servable(s) did not become available" in error.value.details()
+        assert "1 model(s) did not become available" in error.value.details()
         assert ask(server, "two") == 2.5

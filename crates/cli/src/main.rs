@@ -16,6 +16,8 @@ mod example;
 mod exit;
 mod files;
 mod inspect;
+mod labels;
+mod list_file;
 mod local;
 mod machine;
 mod models;

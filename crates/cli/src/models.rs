@@ -10,17 +10,19 @@ use std::time::Instant;
 use salver_protocol::config::{ModelConfig, ModelsFile, TENSORFLOW_PLATFORM};
 use salver_repository::{
     FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings,
-    Problem, Root, SourceConfig, discover,
+    Problem, SourceConfig, discover,
 };
 use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
 };
-use salver_server::{Reload, WarmupRequests};
+use salver_server::WarmupRequests;
 use salver_telemetry::{Metrics, VersionState};
 
 use crate::config::{Looks, ModelsAt, ServeConfig};
 use crate::exit::{Exit, Failure};
 use crate::files::TfSettings;
+use crate::labels::Labels;
+use crate::list_file::FileWatch;
 use crate::progress::{Progress, Watch};
 use crate::reload::{self, ListConfig, ModelList, Served};
 use crate::{engine, files, output};
@@ -29,19 +31,13 @@ use crate::{engine, files, output};
 pub(crate) struct Models {
     pub(crate) manager: Manager<LoadedModel>,
     pub(crate) metrics: Metrics,
-    /// Takes new lists of models; `None` if a folder says what there is.
-    pub(crate) reload: Arc<dyn Reload>,
+    /// What is served, and what changes it.
+    pub(crate) list: Arc<ModelList>,
     source: SourceTask,
+    /// What reads the list of models again, once the first load is over.
+    file_watch: Option<FileWatch>,
     names: Vec<Arc<str>>,
     watch: Arc<Watch>,
-}
-
-/// What is to be watched, and what is there now; mistakes in single models the source itself tells of.
-struct Plan {
-    roots: Vec<Root>,
-    /// What was listed; nothing for a folder, whose models come and go.
-    listed: Vec<ModelConfig>,
-    names: Vec<Arc<str>>,
 }
 
 impl Models {
@@ -54,25 +50,25 @@ impl Models {
             allows_unavailable_labels: config.tensorflow.allows_unavailable_labels,
             platforms: settings.platform_names(),
         };
-        let Plan {
-            roots,
-            listed,
-            names,
-        } = Plan::of(&config.models, &list)?;
+        let served = served(&config.models, &list)?;
+        let names: Vec<Arc<str>> = served.names.iter().cloned().collect();
         let registry = engine::registry(&config.engines);
         engine::check_named(config.engine.as_deref(), &config.engines, &registry)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let watch = Arc::new(Watch::default());
-        let (manager, aspired) = Manager::start(manager_config(config), listener(&metrics, &watch));
-        let labels_of = manager.clone();
+        let labels = Labels::default();
+        let listener = listener(&metrics, &watch, &labels);
+        let (manager, aspired) = Manager::start(manager_config(config), listener);
+        labels.attach(&manager);
+        let labels_of_source = labels.clone();
         let source = SourceConfig {
-            roots,
+            roots: reload::roots(&served),
             poll_interval: match config.looks {
                 Looks::Every(interval) => Some(interval),
                 Looks::Once | Looks::Never => None,
             },
             on_labels: Some(Arc::new(move |name: &str, labels: &_| {
-                labels_of.set_labels(name, Clone::clone(labels))
+                labels_of_source.want(name, labels);
             })),
         };
         let factory = ModelLoaderFactory {
@@ -88,20 +84,34 @@ impl Models {
             })),
         };
         let source = FileSystemSource::new(source, factory);
-        let served = Served {
-            names: names.iter().cloned().collect(),
-            listed,
-        };
-        let reload = ModelList::new(source.roots_handle(), manager.clone(), list, served);
+        let roots = source.roots_handle();
+        let list = ModelList::new(roots, manager.clone(), labels, list, served);
         let source = source.watch(aspired);
         Ok(Self {
             manager,
             metrics,
-            reload: Arc::new(reload),
+            list: Arc::new(list),
             source,
+            file_watch: None,
             names,
             watch,
         })
+    }
+
+    /// Begins to read the list of models again, if it is to be.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub(crate) fn watch_list(&mut self, models: &ModelsAt) -> io::Result<()> {
+        if let ModelsAt::List {
+            file,
+            poll_interval: Some(interval),
+        } = models
+        {
+            let watch = FileWatch::start(file.clone(), *interval, Arc::clone(&self.list))?;
+            self.file_watch = Some(watch);
+        }
+        Ok(())
     }
 
     /// Waits until every model that was there at the start is loaded or has failed once.
@@ -154,7 +164,12 @@ impl Models {
         // A look at a file system that hangs must not hold up the end: the source is joined on a thread of its own, and
         // the process ends without it.
         let stopping = thread::Builder::new().name("salver-stop".to_owned());
-        if let Err(error) = stopping.spawn(move || self.source.stop()) {
+        let (source, file_watch) = (self.source, self.file_watch);
+        let stop = move || {
+            source.stop();
+            drop(file_watch);
+        };
+        if let Err(error) = stopping.spawn(stop) {
             tracing::warn!(%error, "cannot wait for the watch over the folders to end");
         }
         self.manager.shutdown(deadline)
@@ -178,73 +193,57 @@ impl FirstLoad {
     }
 }
 
-impl Plan {
-    fn of(models: &ModelsAt, list: &ListConfig) -> Result<Self, Failure> {
-        match models {
-            ModelsAt::Dir(dir) => Self::of_dir(dir),
-            ModelsAt::BasePath { name, path } => Self::of_base_path(name, path),
-            ModelsAt::List { file, .. } => match files::models(file)? {
-                ModelsFile::List(models) => Self::of_list(models, list),
-                ModelsFile::Nothing => Ok(Self::of_models(Vec::new())),
-            },
-        }
+/// Finds out what is to be served; mistakes in single models the source itself tells of.
+fn served(models: &ModelsAt, list: &ListConfig) -> Result<Served, Failure> {
+    match models {
+        ModelsAt::Dir(dir) => of_dir(dir),
+        ModelsAt::BasePath { name, path } => of_base_path(name, path),
+        ModelsAt::List { file, .. } => match files::models(file)? {
+            ModelsFile::List(models) => of_list(models, list),
+            ModelsFile::Nothing => Ok(Served::default()),
+        },
     }
+}
 
-    fn of_dir(dir: &Path) -> Result<Self, Failure> {
-        let discovery = discover(dir);
-        if discovery.entries.is_empty() {
-            let mut messages: Vec<String> =
-                discovery.problems.iter().map(Problem::to_string).collect();
-            if messages.is_empty() {
-                let dir = dir.display();
-                messages.push(format!(
-                    "{dir}: there is no model; wanted is {dir}/NAME/1/model.onnx or {dir}/NAME.onnx"
-                ));
-            }
-            return Err(Failure::all(Exit::Config, messages));
+fn of_dir(dir: &Path) -> Result<Served, Failure> {
+    let discovery = discover(dir);
+    if discovery.entries.is_empty() {
+        let mut messages: Vec<String> = discovery.problems.iter().map(Problem::to_string).collect();
+        if messages.is_empty() {
+            let dir = dir.display();
+            messages.push(format!(
+                "{dir}: there is no model; wanted is {dir}/NAME/1/model.onnx or {dir}/NAME.onnx"
+            ));
         }
-        let names = discovery
-            .entries
-            .into_iter()
-            .map(|entry| entry.name)
-            .collect();
-        Ok(Self {
-            roots: vec![Root::Discover(dir.to_path_buf())],
-            listed: Vec::new(),
-            names,
-        })
+        return Err(Failure::all(Exit::Config, messages));
     }
+    let names = discovery.entries.into_iter().map(|entry| entry.name);
+    Ok(Served {
+        folder: Some(dir.to_path_buf()),
+        names: names.collect(),
+        is_named: true,
+        listed: Vec::new(),
+    })
+}
 
-    fn of_base_path(name: &str, path: &str) -> Result<Self, Failure> {
-        if let Err(error) = std::fs::metadata(path) {
-            let message = format!("{path}: cannot be read: {error}; check --model_base_path");
-            return Err(Failure::new(Exit::Config, message));
-        }
-        Ok(Self::of_models(vec![ModelConfig {
-            name: name.to_owned(),
-            base_path: path.to_owned(),
-            platform: TENSORFLOW_PLATFORM.to_owned(),
-            ..ModelConfig::default()
-        }]))
+fn of_base_path(name: &str, path: &str) -> Result<Served, Failure> {
+    if let Err(error) = std::fs::metadata(path) {
+        let message = format!("{path}: cannot be read: {error}; check --model_base_path");
+        return Err(Failure::new(Exit::Config, message));
     }
+    Ok(Served::of(vec![ModelConfig {
+        name: name.to_owned(),
+        base_path: path.to_owned(),
+        platform: TENSORFLOW_PLATFORM.to_owned(),
+        ..ModelConfig::default()
+    }]))
+}
 
-    fn of_list(models: Vec<ModelConfig>, list: &ListConfig) -> Result<Self, Failure> {
-        reload::check_names(&models, &[])
-            .and_then(|()| reload::check_platforms(&models, list))
-            .map_err(|error| Failure::new(Exit::Config, error))?;
-        Ok(Self::of_models(models))
-    }
-
-    fn of_models(listed: Vec<ModelConfig>) -> Self {
-        Self {
-            roots: listed.iter().map(reload::root).collect(),
-            names: listed
-                .iter()
-                .map(|model| model.name.as_str().into())
-                .collect(),
-            listed,
-        }
-    }
+fn of_list(models: Vec<ModelConfig>, list: &ListConfig) -> Result<Served, Failure> {
+    reload::check_names(&models, &[])
+        .and_then(|()| reload::check_platforms(&models, list))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok(Served::of(models))
 }
 
 /// Returns a model at a path that somebody named.
@@ -264,6 +263,7 @@ pub(crate) fn entry(name: &str, base_path: &str, settings: ModelSettings) -> Mod
 fn manager_config(config: &ServeConfig) -> ManagerConfig {
     ManagerConfig {
         num_load_threads: config.load.num_load_threads,
+        num_unload_threads: config.tensorflow.num_unload_threads,
         max_num_load_retries: config.load.max_num_load_retries,
         load_retry_interval: config.load.load_retry_interval,
         memory_limit_bytes: None,
@@ -272,11 +272,16 @@ fn manager_config(config: &ServeConfig) -> ManagerConfig {
 }
 
 /// Returns what sees every change of a version: the log, the metrics, the progress.
-fn listener(metrics: &Metrics, watch: &Arc<Watch>) -> Box<dyn Fn(&Event) + Send + Sync> {
-    let (metrics, watch) = (metrics.clone(), Arc::clone(watch));
+fn listener(
+    metrics: &Metrics,
+    watch: &Arc<Watch>,
+    labels: &Labels,
+) -> Box<dyn Fn(&Event) + Send + Sync> {
+    let (metrics, watch, labels) = (metrics.clone(), Arc::clone(watch), labels.clone());
     Box::new(move |event| {
         metrics.set_version_state(&event.id.name, event.id.version, counted_state(event));
         watch.on_event(event, Instant::now());
+        labels.on_change(&event.id.name);
         log(event);
         if event.state == State::End {
             salver_memory::release_free_memory();

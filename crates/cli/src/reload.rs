@@ -1,22 +1,20 @@
-//! New lists of models, in place of what the server was started with: a folder of models or one model.
+//! The models that are served, and whatever changes them: lists by gRPC, a file that is read again, single models.
+//!
+//! A list takes the place of everything before it; a single model is added to it, or to the folder that the server was
+//! started with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use salver_protocol::config::{ModelConfig, VersionPolicy};
 use salver_repository::{LoadedModel, ModelSettings, Root, RootsHandle, VersionPolicyConfig};
-use salver_servable::{Manager, State, VersionStatus};
+use salver_servable::{Manager, Patience, State};
 use salver_server::{Code, Reload, ReloadError, load_error_code};
 
+use crate::labels::Labels;
 use crate::models;
-
-/// How long a model may take from being listed to the start of its load: a look at its folder, or an unload before it.
-const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// The time between two looks at what has become of the models of a new list.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What is taken from a list.
 #[derive(Clone, Debug)]
@@ -30,18 +28,48 @@ pub(crate) struct ListConfig {
 /// What is served.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
-    pub(crate) names: BTreeSet<Arc<str>>,
-    /// What the list says of them; nothing of the models of a folder.
+    /// A folder whose models come and go.
+    pub(crate) folder: Option<PathBuf>,
+    /// Models that were listed or added.
     pub(crate) listed: Vec<ModelConfig>,
+    /// Whether models were ever named; an empty file names none.
+    pub(crate) is_named: bool,
+    /// The names of all that was known at the last change.
+    pub(crate) names: BTreeSet<Arc<str>>,
 }
 
-/// The list of models that is in force.
+impl Served {
+    /// Returns a list and nothing beside it.
+    pub(crate) fn of(listed: Vec<ModelConfig>) -> Self {
+        let names = listed.iter().map(|model| model.name.as_str().into());
+        Self {
+            folder: None,
+            names: names.collect(),
+            is_named: true,
+            listed,
+        }
+    }
+}
+
+/// What a label must stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LabelRule {
+    /// A version that answers, as TensorFlow Serving wants it.
+    Answering,
+    /// Any version: the label is in force when it answers.
+    Any,
+}
+
+/// The models that are served.
 #[derive(Debug)]
 pub(crate) struct ModelList {
     roots: RootsHandle,
     manager: Manager<LoadedModel>,
+    labels: Labels,
     config: ListConfig,
-    /// Held while a list is replaced, so that lists come one after the other.
+    /// Held while models change, loads included, so that changes come one after the other.
+    turn: Mutex<()>,
+    /// Held for looking and copying only.
     served: Mutex<Served>,
 }
 
@@ -49,69 +77,85 @@ impl ModelList {
     pub(crate) fn new(
         roots: RootsHandle,
         manager: Manager<LoadedModel>,
+        labels: Labels,
         config: ListConfig,
         served: Served,
     ) -> Self {
         Self {
             roots,
             manager,
+            labels,
             config,
+            turn: Mutex::new(()),
             served: Mutex::new(served),
         }
     }
 
-    fn is_available(&self, name: &str, version: Option<i64>) -> bool {
-        self.manager
-            .status(name)
-            .unwrap_or_default()
-            .iter()
-            .any(|status| {
-                status.state == State::Available
-                    && version.is_none_or(|version| status.version == version)
-            })
+    /// Tells whether a list says what is served already.
+    pub(crate) fn is_in_force(&self, models: &[ModelConfig]) -> bool {
+        let served = self.served();
+        served.folder.is_none() && served.is_named && served.listed == models
     }
 
-    /// Waits for models that were served before and have come back: of them the manager still knows the end, and
-    /// nothing yet of the new beginning.
-    fn wait_decided(&self, names: &[Arc<str>]) {
-        let give_up = Instant::now() + MAX_SILENCE;
-        while let Some(is_begun) = self.undecided(names) {
-            if !is_begun && Instant::now() >= give_up {
-                return;
-            }
-            thread::sleep(LOOK_INTERVAL);
+    /// Puts a list in the place of whatever was served.
+    ///
+    /// # Blocking
+    /// Until every model that was not served before answers, or no try is left.
+    pub(crate) fn replace(
+        &self,
+        models: Vec<ModelConfig>,
+        labels: LabelRule,
+    ) -> Result<(), ReloadError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.served().clone();
+        check_names(&models, &before.listed)?;
+        if labels == LabelRule::Answering {
+            self.check_labels(&models)?;
+        }
+        check_platforms(&models, &self.config)?;
+        let outcome = self.change(&before, Served::of(models));
+        drop(turn);
+        outcome
+    }
+
+    /// Serves `after` instead of `before`, and waits for what is new in it.
+    fn change(&self, before: &Served, after: Served) -> Result<(), ReloadError> {
+        for gone in before.names.difference(&after.names) {
+            self.labels.want(gone, &BTreeMap::new());
+        }
+        for model in &after.listed {
+            self.labels.want(&model.name, &model.labels);
+        }
+        let new: Vec<Arc<str>> = after.names.difference(&before.names).cloned().collect();
+        let mark = self.manager.list_mark();
+        self.roots.set(roots(&after));
+        *self.served() = after;
+        self.manager
+            .wait_load_after(mark, &new, Patience::LastTry, None);
+        match new.iter().all(|name| self.is_available(name, None)) {
+            true => Ok(()),
+            false => Err(ReloadError::NotAvailable(not_available(
+                &self.manager,
+                &new,
+                "model(s)",
+            ))),
         }
     }
 
-    /// Tells whether some of `names` is neither served nor known to have failed, and whether one of those has begun.
-    fn undecided(&self, names: &[Arc<str>]) -> Option<bool> {
-        let statuses = names
-            .iter()
-            .map(|name| self.manager.status(name).unwrap_or_default());
-        let undecided: Vec<_> = statuses
-            .filter(|versions| {
-                !versions
-                    .iter()
-                    .any(|status| status.state == State::Available || status.error.is_some())
-            })
-            .collect();
-        let is_begun = |versions: &Vec<VersionStatus>| {
-            versions.iter().any(|status| status.state == State::Loading)
-        };
-        (!undecided.is_empty()).then(|| undecided.iter().any(is_begun))
+    fn is_available(&self, name: &str, version: Option<i64>) -> bool {
+        let statuses = self.manager.status(name).unwrap_or_default();
+        statuses.iter().any(|status| {
+            status.state == State::Available
+                && version.is_none_or(|version| status.version == version)
+        })
     }
 
-    /// Checks that labels stand for versions that answer; those that are not in use yet may have to wait for theirs.
-    fn check_labels(
-        &self,
-        models: &[ModelConfig],
-        before: &[ModelConfig],
-    ) -> Result<(), ReloadError> {
+    /// Checks that labels stand for versions that answer; those that are not in use yet may be let wait for theirs.
+    fn check_labels(&self, models: &[ModelConfig]) -> Result<(), ReloadError> {
         for model in models {
-            let in_use = before.iter().find(|before| before.name == model.name);
+            let in_force = self.labels.in_force(&model.name);
             let moves = |label: &String, version: i64| {
-                let before = in_use.and_then(|before| before.labels.get(label));
-                before.is_some_and(|&before| before != version)
+                in_force.get(label).is_some_and(|&before| before != version)
             };
             let refused = model.labels.iter().find(|&(label, &version)| {
                 let may_wait = self.config.allows_unavailable_labels && !moves(label, version);
@@ -126,38 +170,28 @@ impl ModelList {
         }
         Ok(())
     }
+
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Reload for ModelList {
     fn reload(&self, models: Vec<ModelConfig>) -> Result<(), ReloadError> {
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        check_names(&models, &served.listed)?;
-        self.check_labels(&models, &served.listed)?;
-        check_platforms(&models, &self.config)?;
-        let names: BTreeSet<Arc<str>> = models
-            .iter()
-            .map(|model| model.name.as_str().into())
-            .collect();
-        let new: Vec<Arc<str>> = names.difference(&served.names).cloned().collect();
-        for model in &models {
-            self.manager.set_labels(&model.name, model.labels.clone());
-        }
-        self.roots.set(models.iter().map(root).collect());
-        *served = Served {
-            names,
-            listed: models,
-        };
-        self.manager.wait_first_load(&new, None);
-        self.wait_decided(&new);
-        match new.iter().all(|name| self.is_available(name, None)) {
-            true => Ok(()),
-            false => Err(ReloadError::NotAvailable(not_available(
-                &self.manager,
-                &new,
-                "model(s)",
-            ))),
-        }
+        self.replace(models, LabelRule::Answering)
     }
+
+    fn has_models(&self) -> bool {
+        self.served().is_named
+    }
+}
+
+/// Returns where what is served is found; what was listed goes before a folder's model of the same name.
+pub(crate) fn roots(served: &Served) -> Vec<Root> {
+    let listed = served.listed.iter().map(root);
+    listed
+        .chain(served.folder.clone().map(Root::Discover))
+        .collect()
 }
 
 /// Checks what a list says by itself, and beside the one before.
@@ -234,26 +268,26 @@ pub(crate) fn not_available(
             continue;
         }
         num_failed += 1;
-        let reason = statuses
-            .iter()
-            .find_map(|status| Some((status.version, status.error.as_ref()?)));
-        failed += &match reason {
-            Some((version, error)) => format!(
-                "{{{{name: {name} version: {version}}} due to error: {}: {}}}, ",
-                load_error_code(error.kind).name(),
-                error.message
-            ),
-            None => format!(
-                "{{{{name: {name}}} due to error: {}: there is no version of it}}, ",
-                Code::NotFound.name()
+        let of_version = statuses.iter().find_map(|status| {
+            let error = status.error.clone()?;
+            Some((format!("name: {name} version: {}", status.version), error))
+        });
+        let of_name = || Some((format!("name: {name}"), manager.complaint(name)?));
+        let (what, code, message) = match of_version.or_else(of_name) {
+            Some((what, error)) => (what, load_error_code(error.kind), error.message),
+            None => (
+                format!("name: {name}"),
+                Code::NotFound,
+                "there is no version of it".to_owned(),
             ),
         };
+        failed += &format!("{{{{{what}}} due to error: {}: {message}}}, ", code.name());
     }
     format!("{num_failed} {noun} did not become available: {{{failed}}}")
 }
 
 /// Returns where a model of a list is found.
-pub(crate) fn root(model: &ModelConfig) -> Root {
+fn root(model: &ModelConfig) -> Root {
     let version_policy = match &model.versions {
         VersionPolicy::Default => None,
         // As in TensorFlow Serving, 0 means the default.

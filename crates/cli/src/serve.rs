@@ -112,7 +112,7 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
     if config.looks == Looks::Never {
         return Ok(wait_in_vain(&mut signals).await);
     }
-    let models = Models::start(&config, &settings)?;
+    let mut models = Models::start(&config, &settings)?;
     if let Some(stop) = load(&models, &mut signals).await? {
         tracing::info!(signal = stop.name(), "stopped while loading");
         return Ok(unload(models, &mut signals).await);
@@ -129,7 +129,7 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
     let services = Services {
         manager: models.manager.clone(),
         metrics: models.metrics.clone(),
-        reload: Some(models.reload.clone()),
+        reload: Some(models.list.clone()),
     };
     let certificates = config.tensorflow.files.ssl.zip(settings.tls.clone());
     let server_config = ServerConfig {
@@ -144,6 +144,9 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
     if is_told {
         startup::announce(&models.manager, server.addresses());
     }
+    models
+        .watch_list(&config.models)
+        .context("cannot start a thread for the list of models")?;
     let certificates = certificates.map(|(path, tls)| Certificates::new(path, tls));
     let num_cut = drain_when_stopped(server, certificates, &mut signals).await;
     if num_cut > 0 {

@@ -8,12 +8,13 @@
 //! step by step without waiting. Invariant: the same files give no change, however often they are looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use salver_backend::ModelFiles;
-use salver_servable::LoadError;
+use salver_servable::{LoadError, LoadErrorKind};
 
 use crate::discover::{self, FolderKind, Found, FoundModel};
 use crate::{ModelBase, ModelSettings, Problem, Root, layout};
@@ -57,6 +58,11 @@ pub(crate) enum Change {
         name: Arc<str>,
         labels: BTreeMap<String, i64>,
     },
+    /// What is wrong with a model as a whole; `None` once that is over.
+    Complaint {
+        name: Arc<str>,
+        problem: Option<LoadError>,
+    },
     /// Why a version that is there is not offered; `None` once that is over.
     Report {
         name: Arc<str>,
@@ -97,6 +103,8 @@ struct Model {
     /// Versions and revisions as they were offered last; `None` before the first time.
     offered: Option<Vec<(i64, u64)>>,
     labels: BTreeMap<String, i64>,
+    /// What was said to be wrong with it and still stands.
+    complaint: Option<LoadError>,
 }
 
 /// What one look collects.
@@ -125,8 +133,11 @@ impl Poller {
         }
     }
 
-    /// Looks elsewhere from now on.
+    /// Looks elsewhere from now on. What is offered is told again: who sets roots waits for it.
     pub(crate) fn set_roots(&mut self, roots: Vec<Root>) {
+        for model in self.models.values_mut() {
+            model.offered = None;
+        }
         self.looked_at.retain(|root| roots.contains(root));
         self.kinds
             .retain(|path, _| roots.iter().any(|root| root.path() == path));
@@ -227,9 +238,11 @@ impl Poller {
                 versions: BTreeMap::new(),
                 offered: None,
                 labels: BTreeMap::new(),
+                complaint: None,
             });
         root_path.clone_into(&mut model.root_path);
         model.settings = settings;
+        let complaint = complaint(&versions);
         match versions {
             Ok(versions) => model.look_at_versions(&name, versions, self.rest, look),
             // What is known stays as it is; of a new model it is known that nothing can be offered.
@@ -238,6 +251,7 @@ impl Poller {
                 look.problems.insert(problem);
             }
         }
+        model.complain(&name, complaint, look);
         model.offer(&name, &base, look);
     }
 
@@ -251,6 +265,7 @@ impl Poller {
                 look.withdrawn
                     .extend(tracked.withdraw_report(name, *version));
             }
+            model.complain(name, None, look);
             let settings = model.settings.clone();
             look.changes.push(Change::Offer {
                 name: Arc::clone(name),
@@ -318,6 +333,17 @@ impl Model {
         }
     }
 
+    fn complain(&mut self, name: &Arc<str>, complaint: Option<LoadError>, look: &mut Look) {
+        if self.complaint == complaint {
+            return;
+        }
+        self.complaint.clone_from(&complaint);
+        look.changes.push(Change::Complaint {
+            name: Arc::clone(name),
+            problem: complaint,
+        });
+    }
+
     fn offer(&mut self, name: &Arc<str>, base: &ModelBase, look: &mut Look) {
         let whole: Vec<i64> = self
             .versions
@@ -368,6 +394,25 @@ impl Model {
             });
         }
     }
+}
+
+/// Returns what clients are told of a model of which there is no version; paths are for the log.
+fn complaint(versions: &std::io::Result<Vec<layout::FoundVersion>>) -> Option<LoadError> {
+    let error = match versions {
+        Ok(versions) if versions.is_empty() => LoadError::new(
+            LoadErrorKind::NotFound,
+            "there is no version at its base path",
+        ),
+        Ok(_) => return None,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            LoadError::new(LoadErrorKind::NotFound, "its base path does not exist")
+        }
+        Err(error) => LoadError::new(
+            LoadErrorKind::Failed,
+            format!("its base path cannot be read: {error}"),
+        ),
+    };
+    Some(error)
 }
 
 fn find(root: &Root, known_kind: Option<FolderKind>) -> std::io::Result<Found> {

@@ -235,6 +235,7 @@ impl Watch {
                     on_labels(&name, &labels);
                 }
             }
+            Change::Complaint { name, problem } => self.aspired.complain(&name, problem),
             Change::Report {
                 name,
                 version,

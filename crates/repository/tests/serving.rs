@@ -51,6 +51,7 @@ impl Server {
         let (sender, events) = mpsc::sync_channel(1000);
         let config = ManagerConfig {
             num_load_threads: NonZeroUsize::MIN,
+            num_unload_threads: NonZeroUsize::MIN,
             max_num_load_retries: 0,
             load_retry_interval: Duration::ZERO,
             memory_limit_bytes: None,

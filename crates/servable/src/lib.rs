@@ -35,6 +35,7 @@
 //!
 //! let config = ManagerConfig {
 //!     num_load_threads: 2.try_into()?,
+//!     num_unload_threads: 2.try_into()?,
 //!     max_num_load_retries: 5,
 //!     load_retry_interval: Duration::from_secs(60),
 //!     memory_limit_bytes: None,
@@ -74,10 +75,10 @@ mod state;
 pub use handle::Handle;
 pub use id::ServableId;
 pub use loader::{CancelToken, LoadError, LoadErrorKind, Loader, Resources};
-pub use manager::{Manager, ManagerConfig};
+pub use manager::{ListMark, Manager, ManagerConfig};
 pub use map::{LookupError, ServableRequest, VersionChoice};
 pub use policy::{
     Action, AvailabilityPreserving, Phase, ResourcePreserving, VersionPolicy, VersionSnapshot,
 };
 pub use source::{Aspired, AspiredVersions, Source, SourceTask};
-pub use state::{Event, State, VersionStatus};
+pub use state::{Event, Patience, State, VersionStatus};

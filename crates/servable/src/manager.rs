@@ -30,11 +30,12 @@ pub(crate) use self::inbox::Inbox;
 
 use self::core::Settings;
 use self::driver::Driver;
+use self::unloader::Unloader;
 use crate::map::ServingMap;
 use crate::state::board::StatusBoard;
 use crate::{
-    AspiredVersions, Event, Handle, Loader, LookupError, ServableId, ServableRequest,
-    VersionPolicy, VersionStatus,
+    AspiredVersions, Event, Handle, LoadError, Loader, LookupError, Patience, ServableId,
+    ServableRequest, VersionPolicy, VersionStatus,
 };
 
 /// How a [`Manager`] goes about its work.
@@ -42,6 +43,8 @@ use crate::{
 pub struct ManagerConfig {
     /// How many loads may run at once. Names take turns.
     pub num_load_threads: NonZeroUsize,
+    /// How many servables may be freed at once.
+    pub num_unload_threads: NonZeroUsize,
     /// How often a failed load is tried again after the first failure.
     pub max_num_load_retries: u32,
     /// How long to wait before each of these tries. No thread waits with it.
@@ -61,6 +64,10 @@ pub struct Manager<S> {
     /// Goes with the last clone.
     owner: Arc<Owner<S>>,
 }
+
+/// A moment in the sequence of lists that sources have set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListMark(u64);
 
 /// What the manager's thread and everyone else have in common.
 pub(crate) struct Shared<S> {
@@ -101,7 +108,8 @@ impl<S: Send + Sync + 'static> Manager<S> {
             memory_limit_bytes: config.memory_limit_bytes,
             policy: config.policy,
         };
-        let driver = Driver::new(settings, Arc::clone(&shared), listener);
+        let unloader = Unloader::new(Arc::clone(&inbox), config.num_unload_threads);
+        let driver = Driver::new(settings, Arc::clone(&shared), unloader, listener);
         let thread = thread::Builder::new()
             .name("salver-manager".to_owned())
             .spawn(move || driver.run())
@@ -139,6 +147,16 @@ impl<S: Send + Sync + 'static> Manager<S> {
         self.shared.board.statuses()
     }
 
+    /// Returns what is wrong with a name as a whole, as its source says.
+    pub fn complaint(&self, name: &str) -> Option<LoadError> {
+        self.shared.board.complaint(name)
+    }
+
+    /// Returns every name of which something is wanted, and whether a version of it is in service.
+    pub fn availability(&self) -> BTreeMap<Arc<str>, bool> {
+        self.shared.board.availability()
+    }
+
     /// Sets all labels of a name. In force when the call returns, for versions that are not in service too.
     pub fn set_labels(&self, name: &str, labels: BTreeMap<String, i64>) {
         let (name, labels) = (Arc::from(name), Arc::new(labels));
@@ -151,7 +169,29 @@ impl<S: Send + Sync + 'static> Manager<S> {
     /// # Blocking
     /// Until then; without a time-out perhaps for ever.
     pub fn wait_first_load(&self, names: &[Arc<str>], timeout: Option<Duration>) -> bool {
-        self.shared.board.wait_settled(names, timeout)
+        let board = &self.shared.board;
+        board.wait_settled(names, 0, Patience::FirstTry, timeout)
+    }
+
+    /// Returns the present moment, for [`Manager::wait_load_after`].
+    pub fn list_mark(&self) -> ListMark {
+        ListMark(self.shared.inbox.num_lists())
+    }
+
+    /// Waits as [`Manager::wait_first_load`] does for what comes of lists that were set after `mark`: a name that had
+    /// ended before is not taken for settled.
+    ///
+    /// # Blocking
+    /// Until then; without a time-out perhaps for ever.
+    pub fn wait_load_after(
+        &self,
+        mark: ListMark,
+        names: &[Arc<str>],
+        patience: Patience,
+        timeout: Option<Duration>,
+    ) -> bool {
+        let board = &self.shared.board;
+        board.wait_settled(names, mark.0, patience, timeout)
     }
 
     /// Takes everything out of service at once, unloads it, and ends the manager. Returns what had not ended by

@@ -60,6 +60,12 @@ impl<L: Loader> AspiredVersions<L> {
         self.inbox.post_aspired(name, candidates.collect());
     }
 
+    /// Says what is wrong with a name as a whole, such as that the place of its versions is not there; `None` takes that
+    /// back. What is loaded stays loaded.
+    pub fn complain(&self, name: &str, problem: Option<LoadError>) {
+        self.inbox.post_complaint(name, problem);
+    }
+
     /// Says why a version that was seen is not wanted yet; `None` takes that back.
     ///
     /// The status shows it as [`State::Start`](crate::State::Start) with the error until it is taken back or the version

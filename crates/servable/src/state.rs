@@ -2,6 +2,8 @@
 
 pub(crate) mod board;
 
+pub use board::Patience;
+
 use std::time::Duration;
 
 use crate::{LoadError, ServableId};

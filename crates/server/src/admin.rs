@@ -35,5 +35,7 @@ pub(crate) fn answer(app: &App, method: &Method, path: &str) -> Option<Response<
 fn metrics(app: &App) -> String {
     app.metrics
         .set_inflight_bytes(app.budget.inflight_bytes(), app.budget.limit_bytes());
+    app.metrics
+        .set_model_availability(&app.manager.availability());
     app.metrics.encode()
 }

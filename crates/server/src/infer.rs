@@ -14,7 +14,7 @@ use salver_protocol::metadata::{SignatureView, VersionState};
 use salver_protocol::tensor_proto::{self, TensorProtoError};
 use salver_repository::LoadedModel;
 use salver_servable::{
-    Handle, LoadErrorKind, ServableRequest, State, VersionChoice, VersionStatus,
+    Handle, LoadErrorKind, LookupError, ServableRequest, State, VersionChoice, VersionStatus,
 };
 use salver_telemetry::{Api, Phase, SignatureMetrics};
 use salver_tensor::{Tensor, TensorSpec};
@@ -41,9 +41,19 @@ pub(crate) fn lookup(
         salver_protocol::VersionChoice::Version(version) => VersionChoice::Version(*version),
         salver_protocol::VersionChoice::Label(label) => VersionChoice::Label(label.clone()),
     };
-    app.manager
-        .handle(&ServableRequest { name, version })
-        .map_err(ServeError::Lookup)
+    let handle = app.manager.handle(&ServableRequest { name, version });
+    handle.map_err(|error| match error {
+        LookupError::UnknownLabel { label, .. } if has_no_models(app) => {
+            ServeError::LabelsNotReady(label)
+        }
+        error => ServeError::Lookup(error),
+    })
+}
+
+/// Tells whether the server waits for its first list of models.
+fn has_no_models(app: &App) -> bool {
+    let reload = app.reload.as_ref();
+    reload.is_some_and(|reload| !reload.has_models())
 }
 
 /// Returns the name that an empty one stands for.
@@ -327,7 +337,13 @@ pub(crate) fn states(
         .manager
         .status(name)
         .filter(|statuses| !statuses.is_empty());
-    let statuses = statuses.ok_or_else(|| ServeError::NoStatus(name.to_owned()))?;
+    let statuses = statuses.ok_or_else(|| match app.manager.complaint(name) {
+        Some(complaint) => ServeError::NoVersions {
+            name: name.to_owned(),
+            reason: complaint.message,
+        },
+        None => ServeError::NoStatus(name.to_owned()),
+    })?;
     let states = statuses.iter().map(version_state);
     let salver_protocol::VersionChoice::Version(version) = *version else {
         return Ok(states.collect());

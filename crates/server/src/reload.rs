@@ -7,11 +7,14 @@ pub trait Reload: Send + Sync {
     /// Replaces the list: models that it omits are unloaded.
     ///
     /// # Blocking
-    /// Until every model that was not served before has a version AVAILABLE, or has failed.
+    /// Until every model that was not served before has a version AVAILABLE, or has failed with every try.
     ///
     /// # Errors
     /// [`ReloadError`]; the list before stays in force, but for [`ReloadError::NotAvailable`].
     fn reload(&self, models: Vec<ModelConfig>) -> Result<(), ReloadError>;
+
+    /// Tells whether any models were ever named; a server that was started with an empty list waits for some.
+    fn has_models(&self) -> bool;
 }
 
 /// Why a new list of models was not taken.

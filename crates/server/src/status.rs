@@ -42,9 +42,11 @@ impl ServeError {
             Self::PredictMethodName { .. } => Code::Internal,
             Self::Inference(error) => inference_code(error),
             Self::UnknownSignature(_) => Code::FailedPrecondition,
-            Self::NoStatus(_) | Self::NoVersionStatus { .. } | Self::NoSuchPage(_) => {
-                Code::NotFound
-            }
+            Self::NoStatus(_)
+            | Self::NoVersions { .. }
+            | Self::NoVersionStatus { .. }
+            | Self::NoSuchPage(_) => Code::NotFound,
+            Self::LabelsNotReady(_) => Code::Unavailable,
             Self::Json(error) => json_code(error),
             Self::Unimplemented(_) => Code::Unimplemented,
             Self::NoRoom { .. } | Self::TooLarge { .. } | Self::TensorTooLarge { .. } => {

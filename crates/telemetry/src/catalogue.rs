@@ -53,6 +53,8 @@ pub enum Metric {
     InflightBytesLimit,
     /// Model versions in each state.
     ModelVersions,
+    /// Whether each model that is wanted answers.
+    ModelAvailable,
     /// What a loaded version is estimated to take.
     ModelMemory,
     /// Finished loads.
@@ -106,7 +108,7 @@ struct Row {
 
 impl Metric {
     /// Every metric of our own, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Requests,
         Self::FailedRequests,
         Self::RefusedRequests,
@@ -115,6 +117,7 @@ impl Metric {
         Self::InflightBytes,
         Self::InflightBytesLimit,
         Self::ModelVersions,
+        Self::ModelAvailable,
         Self::ModelMemory,
         Self::ModelLoads,
         Self::ResidentMemory,

@@ -43,6 +43,7 @@ struct Inner {
     inflight_bytes_limit: Gauge,
     versions: Mutex<BTreeMap<(Arc<str>, i64), VersionState>>,
     versions_by_state: [Gauge; VersionState::COUNT],
+    model_available: Family<Labels, Gauge>,
     model_memory: Family<Labels, Gauge>,
     resident_memory: Gauge,
     signatures: Arc<SignatureFamilies>,
@@ -102,6 +103,30 @@ impl Metrics {
         if let Some(state) = state {
             self.0.versions_by_state[state as usize].inc();
         }
+    }
+
+    /// Records which of the models that are to be served have a version that answers; others are forgotten.
+    pub fn set_model_availability(&self, models: &BTreeMap<Arc<str>, bool>) {
+        let labels =
+            |name: &str| Labels::new(Metric::ModelAvailable.labels(), [name.to_owned().into()]);
+        // The page is written from the values, so nobody sees them half done but who asks at the same time.
+        self.0.model_available.clear();
+        for (name, is_available) in models {
+            let gauge = self.0.model_available.get_or_create(&labels(name));
+            gauge.set(i64::from(*is_available));
+        }
+    }
+
+    /// Returns where counters stand that are known by these names: TensorFlow's with slashes, ours as they are scraped; of
+    /// several series the first, of none 0.
+    #[must_use]
+    pub fn first_values(&self, names: &[String]) -> Vec<i64> {
+        let page = self.encode();
+        let value = |name: &String| {
+            self.value_of(name)
+                .unwrap_or_else(|| first_value(&page, name))
+        };
+        names.iter().map(value).collect()
     }
 
     /// Records what a loaded version is estimated to take.
@@ -228,6 +253,7 @@ impl Inner {
             versions: Mutex::default(),
             versions_by_state: VersionState::ALL
                 .map(|state| series(&versions, Metric::ModelVersions, state.name())),
+            model_available: register.family(Metric::ModelAvailable),
             model_memory: register.family(Metric::ModelMemory),
             resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
             signatures,
@@ -279,6 +305,17 @@ fn memory_labels(model: &str, version: i64) -> Labels {
         Metric::ModelMemory.labels(),
         [model.into(), version.to_string().into()],
     )
+}
+
+/// Reads the first value of a metric from a page of them.
+fn first_value(page: &str, name: &str) -> i64 {
+    let value = |line: &str| -> Option<f64> {
+        let rest = line.strip_prefix(name)?;
+        let (_, value) = rest.rsplit_once(' ')?;
+        rest.starts_with(['{', ' ']).then(|| value.parse().ok())?
+    };
+    // A counter has no fraction, and where a gauge has one it is of no interest.
+    page.lines().find_map(value).map_or(0, |value| value as i64)
 }
 
 fn clamp(value: u64) -> i64 {

@@ -63,6 +63,7 @@ fn busy() -> Metrics {
     signature.request_ended("OK");
     signature.request_ended("INVALID_ARGUMENT");
     metrics.set_model_memory("m", 1, 1000);
+    metrics.set_model_availability(&[("m".into(), true), ("missing".into(), false)].into());
     metrics.set_version_state("m", 1, Some(VersionState::Available));
     metrics.request_failed("rest", "NOT_FOUND");
     metrics.count_request_log("m", LogResult::Written);
@@ -196,4 +197,28 @@ fn label_values_are_escaped() {
         "{}",
         metrics.encode()
     );
+}
+
+#[test]
+fn models_that_are_not_wanted_any_more_are_forgotten() {
+    let metrics = busy();
+    assert!(has_line(
+        &metrics,
+        "salver_model_available{model=\"missing\"} 0"
+    ));
+    metrics.set_model_availability(&[("m".into(), true)].into());
+    assert!(has_line(&metrics, "salver_model_available{model=\"m\"} 1"));
+    assert!(!metrics.encode().contains("missing"));
+}
+
+#[test]
+fn values_are_found_by_the_names_they_are_scraped_by() {
+    let names = [
+        "salver_requests_total",
+        "salver_requests",
+        "salver_model_memory_bytes",
+        "nonsense",
+    ];
+    let names: Vec<String> = names.map(str::to_owned).into();
+    assert_eq!(busy().first_values(&names), [1, 0, 1000, 0]);
 }

@@ -1,10 +1,13 @@
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use salver_backend::Registry;
 use salver_backend_rten::Rten;
 use salver_repository::{FileSystemSource, ModelLoaderFactory, SourceConfig};
-use salver_servable::{AvailabilityPreserving, ManagerConfig, Source, SourceTask};
+use salver_servable::{
+    AvailabilityPreserving, Event, ManagerConfig, ServableRequest, Source, SourceTask,
+    VersionChoice,
+};
 use salver_telemetry::Metrics;
 use salver_testkit::models::half_plus_two;
 use tempfile::TempDir;
@@ -33,12 +36,19 @@ impl Fixture {
         }
         let config = ManagerConfig {
             num_load_threads: NonZeroUsize::MIN,
+            num_unload_threads: NonZeroUsize::MIN,
             max_num_load_retries: 0,
             load_retry_interval: Duration::ZERO,
             memory_limit_bytes: None,
             policy: Box::new(AvailabilityPreserving),
         };
-        let (manager, aspired) = Manager::start(config, Box::new(|_| {}));
+        let labels = Labels::default();
+        let listener = {
+            let labels = labels.clone();
+            Box::new(move |event: &Event| labels.on_change(&event.id.name))
+        };
+        let (manager, aspired) = Manager::start(config, listener);
+        labels.attach(&manager);
         let roots = vec![root(&model("a", dir.path()))];
         let source = SourceConfig {
             roots,
@@ -56,11 +66,14 @@ impl Fixture {
             allows_unavailable_labels: false,
             platforms: BTreeSet::from(["tensorflow".to_owned()]),
         };
-        let served = Served {
-            names: BTreeSet::from(["a".into()]),
-            listed: vec![model("a", dir.path())],
-        };
-        let list = ModelList::new(source.roots_handle(), manager.clone(), config, served);
+        let served = Served::of(vec![model("a", dir.path())]);
+        let list = ModelList::new(
+            source.roots_handle(),
+            manager.clone(),
+            labels,
+            config,
+            served,
+        );
         let source = source.watch(aspired);
         manager.wait_first_load(&["a".into()], None);
         Self {
@@ -201,4 +214,94 @@ fn a_model_that_comes_back_is_waited_for() {
         fixture.list.reload(vec![fixture.model(name)]).unwrap();
         assert!(fixture.list.is_available(name, Some(1)), "{name}");
     }
+}
+
+#[test]
+fn a_model_without_a_place_is_named_and_found_when_it_appears() {
+    let fixture = Fixture::new();
+    let models = vec![fixture.model("a"), fixture.model("later")];
+    let error = fixture.list.reload(models.clone()).unwrap_err();
+    let expected = "1 model(s) did not become available: {{{name: later} due to error: NOT_FOUND: its base path does \
+                    not exist}, }";
+    assert_eq!(error.to_string(), expected);
+    assert!(fixture.list.is_in_force(&models));
+    let version_dir = fixture.dir.path().join("later/1");
+    std::fs::create_dir_all(&version_dir).unwrap();
+    let mark = fixture.manager.list_mark();
+    std::fs::write(version_dir.join("model.onnx"), half_plus_two()).unwrap();
+    let names = ["later".into()];
+    fixture.manager.wait_load_after(
+        mark,
+        &names,
+        Patience::LastTry,
+        Some(Duration::from_secs(20)),
+    );
+    assert!(fixture.list.is_available("later", Some(1)));
+    assert_eq!(fixture.manager.complaint("later"), None);
+}
+
+#[test]
+fn unused_labels_may_wait_for_their_version_if_that_is_allowed() {
+    let mut fixture = Fixture::new();
+    let labelled = |label: &str, version| ModelConfig {
+        labels: BTreeMap::from([(label.to_owned(), version)]),
+        ..fixture.model("a")
+    };
+    let (stable, moved, canary) = (
+        labelled("stable", 1),
+        labelled("stable", 2),
+        labelled("canary", 2),
+    );
+    fixture.list.reload(vec![stable.clone()]).unwrap();
+    let refused = Err(ReloadError::LabelUnavailable {
+        name: "a".to_owned(),
+        version: 2,
+    });
+    assert_eq!(fixture.list.reload(vec![canary.clone()]), refused);
+    fixture.list.config.allows_unavailable_labels = true;
+    assert_eq!(fixture.list.reload(vec![moved]), refused, "it is in use");
+    fixture.list.reload(vec![canary]).unwrap();
+    assert_eq!(
+        fixture.list.labels.in_force("a"),
+        BTreeMap::from([("canary".to_owned(), 2)])
+    );
+}
+
+#[test]
+fn a_label_that_is_to_move_stays_until_its_version_answers() {
+    let fixture = Fixture::new();
+    let labelled = |version| ModelConfig {
+        labels: BTreeMap::from([("stable".to_owned(), version)]),
+        versions: VersionPolicy::All,
+        ..fixture.model("a")
+    };
+    fixture
+        .list
+        .replace(vec![labelled(1)], LabelRule::Any)
+        .unwrap();
+    fixture
+        .list
+        .replace(vec![labelled(2)], LabelRule::Any)
+        .unwrap();
+    let answers = |manager: &Manager<LoadedModel>| {
+        let version = VersionChoice::Label("stable".to_owned());
+        let handle = manager.handle(&ServableRequest { name: "a", version });
+        handle.map(|handle| handle.id.version)
+    };
+    assert_eq!(answers(&fixture.manager), Ok(1));
+    let mark = fixture.manager.list_mark();
+    let version_dir = fixture.dir.path().join("a/2");
+    std::fs::create_dir_all(&version_dir).unwrap();
+    std::fs::write(version_dir.join("model.onnx"), half_plus_two()).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(20);
+    fixture.manager.wait_load_after(
+        mark,
+        &["a".into()],
+        Patience::LastTry,
+        Some(Duration::from_secs(20)),
+    );
+    while answers(&fixture.manager) != Ok(2) && Instant::now() < give_up {
+        std::thread::yield_now();
+    }
+    assert_eq!(answers(&fixture.manager), Ok(2));
 }

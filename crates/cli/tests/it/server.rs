@@ -164,6 +164,24 @@ impl Server {
         self.seen.join("\n")
     }
 
+    /// Returns the lines that nobody waited for; the process has ended.
+    pub(crate) fn rest_of_log(&self) -> String {
+        let left: Vec<String> = self.lines.iter().collect();
+        left.join("\n")
+    }
+
+    /// Looks again and again until something has come about; `false` if it does not.
+    pub(crate) fn until(mut has_come: impl FnMut() -> bool) -> bool {
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            if has_come() {
+                return true;
+            }
+            thread::park_timeout(LOOK);
+        }
+        false
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")
@@ -209,8 +227,18 @@ pub(crate) fn address(serving: &Value, api: &str) -> SocketAddr {
 
 /// Posts a body and returns the status and the answer.
 pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> (u16, String) {
+    send(address, "POST", path, body)
+}
+
+/// Gets a page and returns the status and the answer.
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    send(address, "GET", path, "")
+}
+
+/// Sends a request and returns the status and the answer.
+pub(crate) fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the port is open");

@@ -61,6 +61,10 @@ fn describe(change: &Change) -> String {
             format!("offer {name} {versions:?}")
         }
         Change::Labels { name, labels } => format!("labels {name} {labels:?}"),
+        Change::Complaint { name, problem } => match problem {
+            None => format!("content with {name}"),
+            Some(problem) => format!("complain {name}: {problem}"),
+        },
         Change::Report {
             name,
             version,
@@ -248,7 +252,11 @@ fn a_removed_version_is_withdrawn_and_the_next_highest_takes_its_place() {
     assert_eq!(watched.look(), ["offer a [1]"]);
     watched.tree.remove("a/1");
     watched.tree.write("a/model.toml", b"");
-    assert_eq!(watched.look(), ["offer a []"]);
+    let expected = [
+        "complain a: there is no version at its base path",
+        "offer a []",
+    ];
+    assert_eq!(watched.look(), expected);
 }
 
 #[test]
@@ -297,11 +305,13 @@ fn a_model_named_by_flags_stays_while_its_folder_is_away() {
     let mut watched = Watched::with_roots(tree, vec![Root::Model(entry)]);
     assert_eq!(watched.look(), ["offer m [1]"]);
     watched.tree.remove("a");
-    assert!(watched.look()[0].starts_with("problem a: cannot be read: "));
+    let told = watched.look();
+    assert_eq!(told[0], "complain m: its base path does not exist");
+    assert!(told[1].starts_with("problem a: cannot be read: "));
     watched.add_whole("a/2/model.onnx");
     assert_eq!(
         watched.look(),
-        NOTHING,
+        ["content with m"],
         "what is loaded bridges the time until the new one is known"
     );
     assert_eq!(watched.look(), ["offer m [2]"]);
@@ -318,9 +328,10 @@ fn a_model_named_by_flags_whose_folder_is_not_there_is_known_to_have_no_version(
     };
     let mut watched = Watched::with_roots(tree, vec![Root::Model(entry)]);
     let told = watched.look();
-    assert_eq!(told[0], "offer m []");
+    let expected = ["complain m: its base path does not exist", "offer m []"];
+    assert_eq!(told[..2], expected);
     assert!(
-        told[1].starts_with("problem a: cannot be read: "),
+        told[2].starts_with("problem a: cannot be read: "),
         "{told:?}"
     );
 }

@@ -26,19 +26,26 @@ pub(crate) struct Driver<S> {
     listener: Listener,
     unloader: Unloader<S>,
     load_threads: HashMap<ServableId, JoinHandle<()>>,
+    /// The numbers of the lists that came last, of names that are not gone.
+    list_numbers: HashMap<Arc<str>, u64>,
     /// What was loaded, until the core has said what becomes of it.
     arrived: HashMap<ServableId, Handle<S>>,
 }
 
 impl<S: Send + Sync + 'static> Driver<S> {
-    pub(crate) fn new(settings: Settings, shared: Arc<Shared<S>>, listener: Listener) -> Self {
-        let unloader = Unloader::new(Arc::clone(&shared.inbox));
+    pub(crate) fn new(
+        settings: Settings,
+        shared: Arc<Shared<S>>,
+        unloader: Unloader<S>,
+        listener: Listener,
+    ) -> Self {
         Self {
             core: Core::new(settings),
             shared,
             listener,
             unloader,
             load_threads: HashMap::new(),
+            list_numbers: HashMap::new(),
             arrived: HashMap::new(),
         }
     }
@@ -74,8 +81,12 @@ impl<S: Send + Sync + 'static> Driver<S> {
             self.receive(loaded, now);
         }
         // Lists go before reports: a version that is wanted by now has nothing to report.
-        for (name, versions) in mail.aspired {
-            self.core.aspire(&name, versions, now);
+        for (name, list) in mail.aspired {
+            self.core.aspire(&name, list.versions, now);
+            self.list_numbers.insert(name, list.number);
+        }
+        for (name, problem) in mail.complaints {
+            self.shared.board.complain(&name, problem);
         }
         for (id, problem) in mail.reports {
             self.core.report(&id, problem);
@@ -118,7 +129,14 @@ impl<S: Send + Sync + 'static> Driver<S> {
                 self.shared.board.record(&event);
                 self.call_listener(&event);
             }
-            Effect::Summarize(name, summary) => self.shared.board.summarize(&name, summary),
+            Effect::Summarize(name, summary) => {
+                let list_number = match summary.is_gone {
+                    true => self.list_numbers.remove(&name),
+                    false => self.list_numbers.get(&name).copied(),
+                };
+                let list_number = list_number.unwrap_or_default();
+                self.shared.board.summarize(&name, summary, list_number);
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! Everything that the manager's thread is told, and how it is woken.
 //!
 //! One lock, held for pushing and taking only: no foreign code runs under it, and what is replaced is dropped after it.
-//! Bounded by what it carries: one list per name, one report per version, one result per load thread and two notes per
+//! Bounded by what it carries: one list and one complaint per name, one report per version, one result per load thread and two notes per
 //! servable that exists.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -27,9 +28,17 @@ pub(crate) struct Unloaded {
     pub(crate) error: Option<LoadError>,
 }
 
+/// What a source wants of a name.
+pub(crate) struct List<S> {
+    /// Lists are counted, over all names, from 1.
+    pub(crate) number: u64,
+    pub(crate) versions: Vec<Candidate<SharedLoader<S>>>,
+}
+
 /// What has come since it was last taken.
 pub(crate) struct Mail<S> {
-    pub(crate) aspired: BTreeMap<Arc<str>, Vec<Candidate<SharedLoader<S>>>>,
+    pub(crate) aspired: BTreeMap<Arc<str>, List<S>>,
+    pub(crate) complaints: BTreeMap<Arc<str>, Option<LoadError>>,
     pub(crate) reports: BTreeMap<ServableId, Option<LoadError>>,
     pub(crate) loaded: Vec<Loaded<S>>,
     pub(crate) released: Vec<Released<S>>,
@@ -41,6 +50,7 @@ pub(crate) struct Mail<S> {
 pub(crate) struct Inbox<S> {
     state: Mutex<State<S>>,
     has_mail: Condvar,
+    num_lists: AtomicU64,
 }
 
 struct State<S> {
@@ -58,12 +68,24 @@ impl<S> Inbox<S> {
         Self {
             state: Mutex::new(state),
             has_mail: Condvar::new(),
+            num_lists: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn post_aspired(&self, name: &str, versions: Vec<Candidate<SharedLoader<S>>>) {
-        let replaced = self.post(|mail| mail.aspired.insert(name.into(), versions));
+        let number = self.num_lists.fetch_add(1, Ordering::Relaxed) + 1;
+        let list = List { number, versions };
+        let replaced = self.post(|mail| mail.aspired.insert(name.into(), list));
         drop(replaced);
+    }
+
+    /// Returns how many lists have come so far.
+    pub(crate) fn num_lists(&self) -> u64 {
+        self.num_lists.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn post_complaint(&self, name: &str, problem: Option<LoadError>) {
+        self.post(|mail| mail.complaints.insert(name.into(), problem));
     }
 
     pub(crate) fn post_report(&self, name: &str, version: i64, problem: Option<LoadError>) {
@@ -141,6 +163,7 @@ impl<S> Inbox<S> {
 impl<S> Mail<S> {
     fn is_empty(&self) -> bool {
         self.aspired.is_empty()
+            && self.complaints.is_empty()
             && self.reports.is_empty()
             && self.loaded.is_empty()
             && self.released.is_empty()
@@ -153,6 +176,7 @@ impl<S> Default for Mail<S> {
     fn default() -> Self {
         Self {
             aspired: BTreeMap::new(),
+            complaints: BTreeMap::new(),
             reports: BTreeMap::new(),
             loaded: Vec::new(),
             released: Vec::new(),

@@ -4,6 +4,7 @@
 //! them. Nothing that is waiting here is ever dropped on another thread, also if no thread can be started for a while.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,9 +14,6 @@ use super::inbox::{Inbox, Unloaded};
 use crate::handle::Released;
 use crate::{LoadError, LoadErrorKind};
 
-/// How many servables are freed at once: enough that a few that hang do not stop the others, few enough that the end of
-/// a server with hundreds of models is no flood of threads.
-const MAX_UNLOAD_THREADS: usize = 8;
 /// When to try again after the system refused a thread.
 const THREAD_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -36,13 +34,15 @@ struct Queue<S> {
 struct State<S> {
     waiting: VecDeque<Released<S>>,
     num_threads: usize,
+    max_threads: usize,
 }
 
 impl<S: Send + Sync + 'static> Unloader<S> {
-    pub(crate) fn new(inbox: Arc<Inbox<S>>) -> Self {
+    pub(crate) fn new(inbox: Arc<Inbox<S>>, max_threads: NonZeroUsize) -> Self {
         let state = State {
             waiting: VecDeque::new(),
             num_threads: 0,
+            max_threads: max_threads.get(),
         };
         let queue = Arc::new(Queue {
             state: Mutex::new(state),
@@ -105,7 +105,7 @@ impl<S> Queue<S> {
     /// Counts one more thread in, if there is work for it and room.
     fn claim_thread(&self) -> bool {
         let mut state = self.lock();
-        let is_useful = !state.waiting.is_empty() && state.num_threads < MAX_UNLOAD_THREADS;
+        let is_useful = !state.waiting.is_empty() && state.num_threads < state.max_threads;
         state.num_threads += usize::from(is_useful);
         is_useful
     }

@@ -3,7 +3,7 @@
 //! Written by the manager's thread only, event by event; read by anyone. The lock is held for looking and copying,
 //! never while foreign code runs. Requests do not come here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,9 @@ struct Names {
     /// Names that nothing is wanted of, in the order in which that came about.
     gone: VecDeque<Arc<str>>,
     /// Names of which it is known how their first load went.
-    settled: BTreeSet<Arc<str>>,
+    settled: BTreeMap<Arc<str>, Settled>,
+    /// What is wrong with names as a whole.
+    complaints: BTreeMap<Arc<str>, LoadError>,
     /// Set when the manager has ended: nothing will change any more.
     is_closed: bool,
 }
@@ -42,11 +44,31 @@ struct Versions {
     ended: VecDeque<i64>,
 }
 
+/// What is known of how the first load of a name went.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    /// Whether no try is left.
+    is_decided: bool,
+    /// The list that it is about.
+    list_number: u64,
+}
+
+/// How long a wait for a first load has patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until every version was tried once.
+    FirstTry,
+    /// Until every version that failed was given up.
+    LastTry,
+}
+
 /// What the manager knows of a name beyond the states of its versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NameSummary {
     /// Whether it is known how the first load went, or that there is nothing to load.
     pub(crate) is_settled: bool,
+    /// Whether no try is left besides.
+    pub(crate) is_decided: bool,
     /// Whether nothing is wanted, loaded or reported.
     pub(crate) is_gone: bool,
 }
@@ -59,11 +81,24 @@ impl StatusBoard {
         versions.record(event.id.version, event.state, event.error.clone());
     }
 
-    /// Takes note of how a name is doing as a whole.
-    pub(crate) fn summarize(&self, name: &Arc<str>, summary: NameSummary) {
+    /// Takes note of what is wrong with a name as a whole; `None` that nothing is.
+    pub(crate) fn complain(&self, name: &Arc<str>, problem: Option<LoadError>) {
         let mut names = self.lock();
+        match problem {
+            Some(problem) => names.complaints.insert(Arc::clone(name), problem),
+            None => names.complaints.remove(name),
+        };
+    }
+
+    /// Takes note of how a name is doing as a whole, after the list of that number.
+    pub(crate) fn summarize(&self, name: &Arc<str>, summary: NameSummary, list_number: u64) {
+        let mut names = self.lock();
+        let settled = Settled {
+            is_decided: summary.is_decided,
+            list_number,
+        };
         match summary.is_settled {
-            true => names.settled.insert(Arc::clone(name)),
+            true => names.settled.insert(Arc::clone(name), settled),
             false => names.settled.remove(name),
         };
         names.gone.retain(|gone| gone != name);
@@ -98,11 +133,50 @@ impl StatusBoard {
         names.by_name.iter().map(copy).collect()
     }
 
-    /// Waits until every one of `names` is settled; returns whether that came about in time.
-    pub(crate) fn wait_settled(&self, names: &[Arc<str>], timeout: Option<Duration>) -> bool {
+    /// Returns what is wrong with a name as a whole.
+    pub(crate) fn complaint(&self, name: &str) -> Option<LoadError> {
+        self.lock().complaints.get(name).cloned()
+    }
+
+    /// Returns every name of which something is wanted, and whether a version of it is in service.
+    pub(crate) fn availability(&self) -> BTreeMap<Arc<str>, bool> {
+        let names = self.lock();
+        let is_available = |versions: &Versions| {
+            let mut statuses = versions.statuses.values();
+            statuses.any(|status| status.state == State::Available)
+        };
+        let complained_of = names
+            .complaints
+            .keys()
+            .map(|name| (Arc::clone(name), false));
+        let mut availability: BTreeMap<Arc<str>, bool> = complained_of.collect();
+        for (name, versions) in &names.by_name {
+            if !names.gone.contains(name) {
+                availability.insert(Arc::clone(name), is_available(versions));
+            }
+        }
+        availability
+    }
+
+    /// Waits until every one of `names` is settled by a list of a number above `after`; returns whether that came about
+    /// in time.
+    pub(crate) fn wait_settled(
+        &self,
+        names: &[Arc<str>],
+        after: u64,
+        patience: Patience,
+        timeout: Option<Duration>,
+    ) -> bool {
         // A time-out beyond the end of time is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let is_settled = |board: &Names| names.iter().all(|name| board.settled.contains(name));
+        let has_waited = |settled: &Settled| {
+            let is_over = settled.is_decided || patience == Patience::FirstTry;
+            is_over && settled.list_number > after
+        };
+        let is_settled = |board: &Names| {
+            let mut settled = names.iter().map(|name| board.settled.get(name));
+            settled.all(|settled| settled.is_some_and(has_waited))
+        };
         self.wait(
             deadline,
             |board| is_settled(board) || board.is_closed,

@@ -240,6 +240,7 @@ pub(crate) struct Tables {
 pub(crate) fn config() -> ManagerConfig {
     ManagerConfig {
         num_load_threads: NonZeroUsize::new(2).expect("not zero"),
+        num_unload_threads: NonZeroUsize::new(8).expect("not zero"),
         max_num_load_retries: 2,
         load_retry_interval: Duration::ZERO,
         memory_limit_bytes: None,

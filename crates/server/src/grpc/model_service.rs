@@ -33,10 +33,25 @@ pub(super) async fn reload(app: &App, message: Message) -> Result<BytesMut, Serv
     let request = config::decode_reload(message).map_err(ReloadError::from)?;
     let models = request.models.ok_or(ReloadError::NotAList)?;
     let reload = app.reload.clone().ok_or(ReloadError::Unsupported)?;
+    let names = request.metric_names;
+    let before = counters(app, &names);
     apply(app, reload, models).await?;
+    let growth = counters(app, &names).into_iter().zip(before);
+    let increases: Vec<(String, i64)> = names
+        .into_iter()
+        .zip(growth.map(|(after, before)| after.wrapping_sub(before)))
+        .collect();
     let mut encoded = message_buffer();
-    config::encode_reload_response(&[], &mut encoded);
+    config::encode_reload_response(&increases, &mut encoded);
     Ok(encoded)
+}
+
+/// Returns where counters stand; one that there is none of stands at 0.
+fn counters(app: &App, names: &[String]) -> Vec<i64> {
+    match names.is_empty() {
+        true => Vec::new(),
+        false => app.metrics.first_values(names),
+    }
 }
 
 async fn apply(

@@ -126,6 +126,17 @@ pub enum ServeError {
     /// The status of a model that was never there.
     #[error("Could not find any versions of model {0}")]
     NoStatus(String),
+    /// The status of a model that is to be served, and of which there is no version.
+    #[error("Could not find any versions of model {name}: {reason}")]
+    NoVersions {
+        /// The model.
+        name: String,
+        /// Why there is none.
+        reason: String,
+    },
+    /// A label, before the first list of models has come.
+    #[error("Model labels does not init yet.{0}")]
+    LabelsNotReady(String),
     /// The status of a version that was never there.
     #[error("Could not find version {version} of model {name}")]
     NoVersionStatus {

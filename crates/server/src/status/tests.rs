@@ -101,6 +101,11 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::MissingMetadataField,
         ServeError::UnknownMetadataField("foo".to_owned()),
         ServeError::NoStatus(m()),
+        ServeError::NoVersions {
+            name: m(),
+            reason: "its base path does not exist".to_owned(),
+        },
+        ServeError::LabelsNotReady("stable".to_owned()),
         ServeError::NoVersionStatus {
             name: m(),
             version: 99,

@@ -88,6 +88,7 @@ impl Server {
 fn manager_config() -> ManagerConfig {
     ManagerConfig {
         num_load_threads: NonZeroUsize::MIN,
+        num_unload_threads: NonZeroUsize::MIN,
         max_num_load_retries: 0,
         load_retry_interval: Duration::ZERO,
         memory_limit_bytes: None,

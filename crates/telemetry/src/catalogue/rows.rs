@@ -71,6 +71,14 @@ pub(super) static ROWS: [Row; Metric::NUM_ROWS] = [
         help: "Model versions in each state",
     },
     Row {
+        metric: Metric::ModelAvailable,
+        stem: "salver_model_available",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["model"],
+        help: "Whether a model that is to be served has a version that answers: 1, or 0 and somebody should look",
+    },
+    Row {
         metric: Metric::ModelMemory,
         stem: "salver_model_memory",
         kind: Kind::Gauge,

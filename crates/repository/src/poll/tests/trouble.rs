@@ -46,13 +46,14 @@ fn a_model_without_versions_for_a_while_becomes_no_folder_of_models() {
     assert_eq!(
         watched.look(),
         [
+            "complain m: there is no version at its base path",
             "offer m []",
             "problem m: looks like a folder of models; it stays one model; put version folders \
              into it, or start the server anew"
         ]
     );
     watched.add_whole("m/2/model.onnx");
-    assert_eq!(watched.look(), NOTHING);
+    assert_eq!(watched.look(), ["content with m"]);
     assert_eq!(watched.look(), ["offer m [2]"]);
 }
 
@@ -119,8 +120,9 @@ fn a_link_in_a_circle_is_told_for_itself_and_the_other_models_are_served() {
     watched.tree.remove("b");
     symlink(watched.tree.path("b"), watched.tree.path("b")).unwrap();
     let told = watched.look();
-    assert_eq!(told.len(), 1, "what is loaded of it stays: {told:?}");
-    assert!(told[0].starts_with("problem b: cannot be read: "));
+    assert_eq!(told.len(), 2, "what is loaded of it stays: {told:?}");
+    assert!(told[0].starts_with("complain b: its base path cannot be read: "));
+    assert!(told[1].starts_with("problem b: cannot be read: "));
 }
 
 #[test]
@@ -158,4 +160,33 @@ fn a_folder_1_counts_before_a_main_file_without_version() {
     let places: Vec<_> = found.into_iter().map(|found| found.place).collect();
     let dir = |path| layout::Place::Dir(tree.path(path));
     assert_eq!(places, [dir("a/1"), dir("a/2")]);
+}
+
+#[test]
+fn a_base_path_that_is_missing_is_complained_of_until_it_appears() {
+    let tree = old(&["a/1/model.onnx"]);
+    let listed = |name: &str, path: &str| {
+        Root::Model(ModelEntry {
+            name: name.into(),
+            base: ModelBase::VersionDirs(tree.path(path)),
+            settings: ModelSettings::default(),
+        })
+    };
+    let roots = vec![listed("a", "a"), listed("later", "later")];
+    let mut watched = Watched::with_roots(tree, roots.clone());
+    assert_eq!(
+        watched.look(),
+        [
+            "offer a [1]",
+            "complain later: its base path does not exist",
+            "offer later []",
+            "problem later: cannot be read: No such file or directory (os error 2)",
+        ]
+    );
+    assert_eq!(watched.look(), NOTHING);
+    watched.add_whole("later/1/model.onnx");
+    assert_eq!(watched.look(), ["content with later"]);
+    assert_eq!(watched.look(), ["offer later [1]"]);
+    watched.poller.set_roots(roots[..1].to_vec());
+    assert_eq!(watched.look(), ["offer a [1]", "offer later []"]);
 }

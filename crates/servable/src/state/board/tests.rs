@@ -85,14 +85,15 @@ fn only_the_last_gone_names_are_remembered() {
     let board = StatusBoard::default();
     let gone = NameSummary {
         is_settled: true,
+        is_decided: true,
         is_gone: true,
     };
     for number in 0..MAX_GONE_NAMES + 2 {
         let name: Arc<str> = format!("m{number}").into();
         board.record(&event(&name, 1, State::End, None));
-        board.summarize(&name, gone);
+        board.summarize(&name, gone, 1);
         // Gone twice counts once.
-        board.summarize(&name, gone);
+        board.summarize(&name, gone, 1);
     }
     assert_eq!(board.statuses().len(), MAX_GONE_NAMES);
     assert_eq!(board.status("m1"), None);
@@ -103,18 +104,56 @@ fn only_the_last_gone_names_are_remembered() {
 fn waiting_ends_when_the_manager_does() {
     let board = StatusBoard::default();
     let names = [Arc::from("m")];
-    assert!(!board.wait_settled(&names, Some(Duration::ZERO)));
+    let wait = |timeout| board.wait_settled(&names, 0, Patience::FirstTry, timeout);
+    assert!(!wait(Some(Duration::ZERO)));
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| board.wait_settled(&names, None));
+        let waiter = scope.spawn(|| wait(None));
         board.close();
         assert!(!waiter.join().expect("no panic"));
     });
-    board.summarize(
-        &names[0],
-        NameSummary {
-            is_settled: true,
-            is_gone: false,
-        },
-    );
-    assert!(board.wait_settled(&names, None));
+    board.summarize(&names[0], SETTLED, 1);
+    assert!(wait(None));
+}
+
+const SETTLED: NameSummary = NameSummary {
+    is_settled: true,
+    is_decided: true,
+    is_gone: false,
+};
+
+#[test]
+fn waiting_is_for_a_list_that_came_after_and_for_the_last_try_if_it_is_told_so() {
+    let board = StatusBoard::default();
+    let names = [Arc::from("m")];
+    let wait = |after, patience| board.wait_settled(&names, after, patience, Some(Duration::ZERO));
+    let tried_once = NameSummary {
+        is_decided: false,
+        ..SETTLED
+    };
+    board.summarize(&names[0], tried_once, 7);
+    assert!(wait(6, Patience::FirstTry));
+    assert!(!wait(7, Patience::FirstTry));
+    assert!(!wait(6, Patience::LastTry));
+    board.summarize(&names[0], SETTLED, 8);
+    assert!(wait(7, Patience::LastTry));
+}
+
+#[test]
+fn names_without_a_version_in_service_are_told_of_until_they_are_gone() {
+    let board = StatusBoard::default();
+    let (name, missing): (Arc<str>, Arc<str>) = ("m".into(), "missing".into());
+    board.record(&event("m", 1, State::Available, None));
+    board.summarize(&name, SETTLED, 1);
+    let problem = LoadError::new(crate::LoadErrorKind::NotFound, "there is nothing");
+    board.complain(&missing, Some(problem.clone()));
+    assert_eq!(board.complaint("missing"), Some(problem));
+    let expected = BTreeMap::from([(Arc::clone(&name), true), (Arc::clone(&missing), false)]);
+    assert_eq!(board.availability(), expected);
+    board.complain(&missing, None);
+    let gone = NameSummary {
+        is_gone: true,
+        ..SETTLED
+    };
+    board.summarize(&name, gone, 2);
+    assert_eq!(board.availability(), BTreeMap::new());
 }

@@ -49,15 +49,18 @@ impl<L> Servable<L> {
     }
 
     pub(crate) fn summary(&self) -> NameSummary {
-        let mut aspired = self
-            .versions
-            .values()
-            .filter(|known| known.aspired.is_some());
+        let aspired = || {
+            self.versions
+                .values()
+                .filter(|known| known.aspired.is_some())
+        };
         let is_ready = |known: &Version<L>| matches!(known.progress, Progress::Ready);
-        let has_answer =
-            self.versions.values().any(is_ready) || aspired.all(|known| known.has_failed);
+        let is_ready = self.versions.values().any(is_ready);
+        let has_no_try_left =
+            |known: &Version<L>| matches!(known.progress, Progress::Failed { .. });
         NameSummary {
-            is_settled: self.has_list && has_answer,
+            is_settled: self.has_list && (is_ready || aspired().all(|known| known.has_failed)),
+            is_decided: self.has_list && (is_ready || aspired().all(has_no_try_left)),
             is_gone: self.versions.is_empty() && self.reports.is_empty(),
         }
     }
