@@ -5,14 +5,11 @@ use std::sync::Arc;
 use salver_backend::{BackendError, ErrorCode, Instance, Model, ModelFiles, Signatures};
 use salver_savedmodel::MetaGraph;
 
-use crate::check::unsupported;
+use crate::check::{self, unsupported};
 use crate::ffi::{Error, Library, LoadOptions, Session};
 use crate::instance::TfInstance;
 use crate::options::SessionOptions;
 use crate::{INSTALL_COMMAND, PLATFORM};
-
-/// The signature by which TensorFlow itself initialises a model; nobody asks for it.
-const INIT_SIGNATURE: &str = "__saved_model_init_op";
 
 pub(crate) struct TfModel {
     signatures: Signatures,
@@ -30,17 +27,19 @@ impl TfModel {
             dir: &files.dir,
             tags: &options.tags,
             config: &options.config,
+            wants_meta_graph: declared.is_none(),
         };
         let (session, meta_graph) =
             Session::load(library, &load).map_err(|error| load_error(files, error))?;
-        let declared = match declared {
-            Some(declared) => declared,
-            None => salver_savedmodel::parse_meta_graph(meta_graph.bytes(), &files.file_name())?,
-        };
-        for signature in &declared.not_servable {
-            if signature.signature != INIT_SIGNATURE {
-                tracing::warn!(file = %files.main.display(), "{signature}");
+        let declared = match (declared, meta_graph) {
+            (Some(declared), _) => declared,
+            (None, Some(bytes)) => {
+                salver_savedmodel::parse_meta_graph(bytes.bytes(), &files.file_name())?
             }
+            (None, None) => MetaGraph::default(),
+        };
+        for not_servable in check::told(&declared) {
+            tracing::warn!(file = %files.main.display(), "{not_servable}");
         }
         Ok(Self {
             signatures: declared.signatures,

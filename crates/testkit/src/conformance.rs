@@ -17,7 +17,7 @@ mod types;
 
 use std::fmt;
 
-use salver_backend::{Backend, BackendError};
+use salver_backend::{Backend, BackendError, ErrorCode, ModelFormat};
 
 use loaded::Loaded;
 
@@ -58,8 +58,14 @@ struct Case {
 /// # Panics
 /// With a list of everything that is wrong.
 pub fn run(backend: &dyn Backend, skips: &[(&str, &str)]) {
-    let cases: Vec<Case> = [types::CASES, answers::CASES, requests::CASES, files::CASES]
+    let of_format = match loaded::format(backend) {
+        ModelFormat::Onnx => files::ONNX_CASES,
+        _ => &[],
+    };
+    let all = [types::CASES, answers::CASES, requests::CASES, files::CASES];
+    let cases: Vec<Case> = all
         .into_iter()
+        .chain([of_format])
         .flatten()
         .map(Case::copy)
         .collect();
@@ -119,10 +125,16 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
     }
 }
 
-/// Fails unless a run was refused because of what it was given.
+/// Fails unless a run was refused because of what it was given, by the engine or by one of the model's kernels.
 fn ensure_invalid_input<T: std::fmt::Debug>(result: Result<T, BackendError>) -> Outcome {
     match result {
-        Err(BackendError::InvalidInput { .. }) => Ok(()),
+        Err(
+            BackendError::InvalidInput { .. }
+            | BackendError::Model {
+                code: ErrorCode::InvalidArgument,
+                ..
+            },
+        ) => Ok(()),
         other => Err(Failure::Wrong(format!(
             "expected InvalidInput, got {other:?}"
         ))),

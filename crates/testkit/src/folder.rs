@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use salver_backend::ModelFiles;
+use salver_backend::{ModelFiles, ModelFormat};
 use tempfile::TempDir;
 
-/// A temporary folder with a `model.onnx` in it.
+/// A temporary folder with a model in it.
 #[derive(Debug)]
 pub struct ModelFolder {
     dir: TempDir,
+    format: ModelFormat,
 }
 
 impl ModelFolder {
@@ -19,9 +20,18 @@ impl ModelFolder {
     /// If the folder or the file cannot be written.
     #[must_use]
     pub fn with_model(bytes: &[u8]) -> Self {
+        Self::of(ModelFormat::Onnx, bytes)
+    }
+
+    /// Makes a folder whose main file has these bytes.
+    ///
+    /// # Panics
+    /// If the folder or the file cannot be written.
+    #[must_use]
+    pub fn of(format: ModelFormat, bytes: &[u8]) -> Self {
         let dir = TempDir::new().expect("a temporary folder can be made");
-        let folder = Self { dir };
-        folder.write("model.onnx", bytes);
+        let folder = Self { dir, format };
+        folder.write(main_file(format), bytes);
         folder
     }
 
@@ -44,12 +54,25 @@ impl ModelFolder {
     /// Returns the model file.
     #[must_use]
     pub fn main(&self) -> PathBuf {
-        self.path().join("model.onnx")
+        self.path().join(main_file(self.format))
     }
 
     /// Returns what a backend is given.
     #[must_use]
     pub fn files(&self) -> ModelFiles {
-        ModelFiles::onnx(&self.main())
+        ModelFiles {
+            format: self.format,
+            dir: self.path().to_path_buf(),
+            main: self.main(),
+        }
+    }
+}
+
+fn main_file(format: ModelFormat) -> &'static str {
+    match format {
+        ModelFormat::Onnx => "model.onnx",
+        ModelFormat::SavedModel => "saved_model.pb",
+        ModelFormat::TfLite => "model.tflite",
+        ModelFormat::Python => "model.py",
     }
 }

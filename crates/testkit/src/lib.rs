@@ -16,9 +16,13 @@ mod folder;
 mod gate;
 pub mod models;
 pub mod onnx;
+pub mod saved_model;
+pub mod saved_models;
+mod tiny;
 mod tolerance;
 
 pub use fake::{FakeBackend, FakeBehaviour};
 pub use folder::ModelFolder;
 pub use gate::Gate;
+pub use tiny::Tiny;
 pub use tolerance::Tolerance;

@@ -203,7 +203,7 @@ fn dense(x: &[f64], weights: &Tensor, bias: &Tensor) -> Vec<f64> {
         .collect()
 }
 
-fn mlp_weights() -> [Tensor; 4] {
+pub(crate) fn mlp_weights() -> [Tensor; 4] {
     let [inputs, hidden, outputs] = MLP_WIDTHS;
     [
         ramp(&[inputs, hidden]),

@@ -25,6 +25,8 @@ pub(crate) struct LoadOptions<'a> {
     pub(crate) tags: &'a [String],
     /// An encoded `tensorflow.ConfigProto`.
     pub(crate) config: &'a [u8],
+    /// Whether the `MetaGraphDef` is wanted, which has the whole graph in it.
+    pub(crate) wants_meta_graph: bool,
 }
 
 /// A loaded model: graph and variables.
@@ -42,11 +44,11 @@ unsafe impl Sync for Session {}
 
 impl Session {
     /// Loads a model, its variables, tables and assets, and runs what initialises them. Returns the encoded
-    /// `MetaGraphDef`, too.
+    /// `MetaGraphDef`, too, if it is wanted.
     pub(crate) fn load(
         library: &Arc<Library>,
         options: &LoadOptions<'_>,
-    ) -> Result<(Self, OwnedBuffer), Error> {
+    ) -> Result<(Self, Option<OwnedBuffer>), Error> {
         let dir = c_string(options.dir.as_os_str().as_bytes())?;
         let tags = options
             .tags
@@ -56,10 +58,16 @@ impl Session {
         let tags: Vec<*const c_char> = tags.iter().map(|tag| tag.as_ptr()).collect();
         let settings = Settings::new(library, options.config)?;
         let graph = Graph::new(library)?;
-        let meta_graph = OwnedBuffer::new(library)?;
+        let meta_graph = match options.wants_meta_graph {
+            true => Some(OwnedBuffer::new(library)?),
+            false => None,
+        };
+        let meta_graph_ptr = meta_graph
+            .as_ref()
+            .map_or(ptr::null_mut(), |meta_graph| meta_graph.buffer.as_ptr());
         let status = Status::new(library)?;
-        // SAFETY: settings, graph, buffer and status are alive, the graph is empty; path and tags are strings that end
-        // in a zero byte, and there are as many tags as is said.
+        // SAFETY: settings, graph and status are alive, and so is the buffer if there is one; the graph is empty; path and
+        // tags are strings that end in a zero byte, and there are as many tags as is said.
         let session = unsafe {
             (library.api().TF_LoadSessionFromSavedModel)(
                 settings.0.as_ptr(),
@@ -68,7 +76,7 @@ impl Session {
                 tags.as_ptr(),
                 count(tags.len())?,
                 graph.as_ptr(),
-                meta_graph.buffer.as_ptr(),
+                meta_graph_ptr,
                 status.as_ptr(),
             )
         };

@@ -4,12 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use salver_backend::{
-    Backend, BackendError, Inputs, Instance, Model, ModelConfig, Outputs, Requested, Signature,
+    Backend, BackendError, Inputs, Instance, Model, ModelConfig, ModelFormat, Outputs, Requested,
+    Signature,
 };
 use salver_tensor::Tensor;
 
 use super::Failure;
-use crate::ModelFolder;
+use crate::{ModelFolder, Tiny};
 
 /// Models run with so many threads: more than one, so that the engine's pool takes part.
 const NUM_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
@@ -18,6 +19,11 @@ pub(super) struct Loaded {
     pub(super) model: Box<dyn Model>,
     pub(super) signature: Arc<Signature>,
     pub(super) instance: Box<dyn Instance>,
+}
+
+/// Returns the format of the models that the cases are made of.
+pub(super) fn format(backend: &dyn Backend) -> ModelFormat {
+    *backend.formats().first().expect("every backend takes one")
 }
 
 /// Returns how the cases configure models.
@@ -29,9 +35,9 @@ pub(super) fn config() -> ModelConfig {
 }
 
 impl Loaded {
-    /// Loads a model from its bytes.
-    pub(super) fn new(backend: &dyn Backend, bytes: &[u8]) -> Result<Self, Failure> {
-        Self::from_folder(backend, &ModelFolder::with_model(bytes))
+    /// Loads one of the tiny models, in the format that the backend takes.
+    pub(super) fn new(backend: &dyn Backend, model: Tiny) -> Result<Self, Failure> {
+        Self::from_folder(backend, &model.folder(format(backend)))
     }
 
     pub(super) fn from_folder(
@@ -68,6 +74,12 @@ impl Loaded {
         outputs: &[usize],
     ) -> Result<Outputs, BackendError> {
         run(&mut *self.instance, &self.signature, tensors, outputs)
+    }
+
+    /// Returns where an output is: some formats keep the order of the file, others that of the names.
+    pub(super) fn output(&self, name: &str) -> Result<usize, Failure> {
+        let output = self.signature.output_idx(name);
+        Ok(output.ok_or_else(|| format!("there is no output `{name}`"))?)
     }
 
     /// Runs a model that must not fail.

@@ -4,7 +4,7 @@ use salver_backend::Backend;
 use salver_tensor::{DType, Tensor};
 
 use super::{Case, Loaded, Outcome, ensure, ensure_invalid_input};
-use crate::{Tolerance, models};
+use crate::{Tiny, Tolerance, models};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -51,7 +51,7 @@ fn floats(shape: &[usize]) -> Tensor {
 }
 
 fn refuses_a_wrong_dtype(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::mlp())?;
+    let mut loaded = Loaded::new(backend, Tiny::Mlp)?;
     ensure_invalid_input(
         loaded.run(&[Tensor::from_vec([1, 4], vec![1_i32, 2, 3, 4]).expect("four")]),
     )?;
@@ -59,19 +59,19 @@ fn refuses_a_wrong_dtype(backend: &dyn Backend) -> Outcome {
         loaded.run(&[Tensor::from_vec([1, 4], vec![1.0_f64, 2.0, 3.0, 4.0]).expect("four")]),
     )?;
     ensure_invalid_input(loaded.run(&[models::odd_strings()]))?;
-    let mut loaded = Loaded::new(backend, &models::gather())?;
+    let mut loaded = Loaded::new(backend, Tiny::Gather)?;
     ensure_invalid_input(loaded.run(&[Tensor::from_vec([1], vec![1_i32]).expect("one")]))
 }
 
 fn refuses_a_wrong_number_of_inputs(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::add(DType::F32))?;
+    let mut loaded = Loaded::new(backend, Tiny::Add(DType::F32))?;
     ensure_invalid_input(loaded.run(&[]))?;
     ensure_invalid_input(loaded.run(&[floats(&[2])]))?;
     ensure_invalid_input(loaded.run(&[floats(&[2]), floats(&[2]), floats(&[2])]))
 }
 
 fn refuses_a_shape_that_the_model_fixes(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::fixed_batch())?;
+    let mut loaded = Loaded::new(backend, Tiny::FixedBatch)?;
     let answer = loaded.answer(&[floats(&[2, 3])])?;
     ensure(
         answer[0]
@@ -87,22 +87,22 @@ fn refuses_a_shape_that_the_model_fixes(backend: &dyn Backend) -> Outcome {
 }
 
 fn refuses_shapes_that_do_not_go_together(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::add(DType::F32))?;
+    let mut loaded = Loaded::new(backend, Tiny::Add(DType::F32))?;
     ensure_invalid_input(loaded.run(&[floats(&[2]), floats(&[3])]))
 }
 
 fn refuses_an_index_out_of_range(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::gather())?;
+    let mut loaded = Loaded::new(backend, Tiny::Gather)?;
     ensure_invalid_input(loaded.run(&[Tensor::from_vec([2], vec![0_i64, 4]).expect("two")]))
 }
 
 fn refuses_an_unknown_output(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::half_plus_two())?;
+    let mut loaded = Loaded::new(backend, Tiny::HalfPlusTwo)?;
     ensure_invalid_input(loaded.run_for(&[floats(&[2])], &[1]))
 }
 
 fn works_on_after_an_error(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::add(DType::F32))?;
+    let mut loaded = Loaded::new(backend, Tiny::Add(DType::F32))?;
     for _ in 0..3 {
         ensure_invalid_input(loaded.run(&[floats(&[2]), floats(&[3])]))?;
         loaded.answer(&[floats(&[2]), floats(&[2])])?;
@@ -111,12 +111,12 @@ fn works_on_after_an_error(backend: &dyn Backend) -> Outcome {
 }
 
 fn leaves_inputs_as_they_are(backend: &dyn Backend) -> Outcome {
-    for bytes in [
-        models::multi_output(),
-        models::half_plus_two(),
-        models::identity(DType::F32),
+    for model in [
+        Tiny::MultiOutput,
+        Tiny::HalfPlusTwo,
+        Tiny::Identity(DType::F32),
     ] {
-        let mut loaded = Loaded::new(backend, &bytes)?;
+        let mut loaded = Loaded::new(backend, model)?;
         let x = floats(&[2, 2]);
         let answer = loaded.answer(std::slice::from_ref(&x))?;
         Tolerance::Exact.check(&x, &floats(&[2, 2]))?;

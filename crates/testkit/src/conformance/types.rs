@@ -5,7 +5,7 @@ use salver_backend::{Backend, BackendError};
 use salver_tensor::{DType, Tensor};
 
 use super::{Case, Failure, Loaded, Outcome, ensure};
-use crate::{Tolerance, models};
+use crate::{Tiny, Tolerance, models};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn identity(backend: &dyn Backend, dtype: DType) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::identity(dtype))?;
+    let mut loaded = Loaded::new(backend, Tiny::Identity(dtype))?;
     let (input, output) = (&loaded.signature.inputs[0], &loaded.signature.outputs[0]);
     ensure((input.dtype, output.dtype) == (dtype, dtype), || {
         format!("declared as {input} and {output}")
@@ -131,7 +131,7 @@ fn element(dtype: DType, size: usize, idx: usize) -> Vec<u8> {
 }
 
 fn wide_integers_are_never_narrowed(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::identity(DType::I64))?;
+    let mut loaded = Loaded::new(backend, Tiny::Identity(DType::I64))?;
     for wide in [
         i64::MAX,
         i64::MIN,
@@ -160,7 +160,7 @@ fn wide_integers_are_never_narrowed(backend: &dyn Backend) -> Outcome {
 }
 
 fn booleans_come_out_as_zero_and_one(backend: &dyn Backend) -> Outcome {
-    let mut loaded = Loaded::new(backend, &models::not())?;
+    let mut loaded = Loaded::new(backend, Tiny::Not)?;
     let x = Tensor::from_bools([2, 2], &[true, false, false, true]).expect("four");
     let answer = loaded.answer(&[x])?;
     let expected = Tensor::from_bools([2, 2], &[false, true, true, false]).expect("four");
