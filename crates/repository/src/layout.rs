@@ -1,7 +1,7 @@
 //! Where the files of a model and of its versions lie.
 //!
 //! ```text
-//! NAME/VERSION/{model.onnx | saved_model.pb | model.tflite | model.py}     versions in folders
+//! NAME/VERSION/{model.onnx | saved_model.pb[txt] | model.tflite | model.py}     versions in folders
 //! NAME/{model.onnx | saved_model.pb | …}                                  a folder that is version 1 itself, if it has no folder `1`
 //! NAME.onnx  NAME.tflite                                                  a file that is version 1
 //! ```
@@ -15,9 +15,10 @@ use salver_backend::{ModelFiles, ModelFormat};
 use crate::{ModelBase, Problem};
 
 /// Main files by their names, the one that is faster to run first.
-const MAIN_FILES: [(&str, ModelFormat); 4] = [
+const MAIN_FILES: [(&str, ModelFormat); 5] = [
     ("model.onnx", ModelFormat::Onnx),
     ("saved_model.pb", ModelFormat::SavedModel),
+    ("saved_model.pbtxt", ModelFormat::SavedModel),
     ("model.tflite", ModelFormat::TfLite),
     ("model.py", ModelFormat::Python),
 ];

@@ -4,6 +4,8 @@
 //! compares over time; and whether the main file is as long as it declares itself to be ([`check_structure`]), which
 //! unmasks a copy that was killed or keeps the times of its source.
 
+mod saved_model;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
@@ -190,7 +192,7 @@ impl From<&Flaw> for LoadError {
 pub(crate) fn check_structure(files: &ModelFiles) -> Result<(), Flaw> {
     let flaw = match files.format {
         ModelFormat::Onnx => Ok(flaw_of_onnx(files)),
-        ModelFormat::SavedModel => missing_of_saved_model(files).map(|it| it.map(Flaw::Incomplete)),
+        ModelFormat::SavedModel => saved_model::flaw(files),
         ModelFormat::TfLite => flaw_of_tflite(files),
         ModelFormat::Python => Ok(None),
     };
@@ -240,47 +242,6 @@ fn grouped(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
-}
-
-/// A SavedModel needs every shard that its variables are split into, and the index of them.
-fn missing_of_saved_model(files: &ModelFiles) -> io::Result<Option<String>> {
-    if std::fs::metadata(&files.main)?.len() == 0 {
-        return Ok(Some(format!("{} is empty", files.file_name())));
-    }
-    let names: Vec<String> = match std::fs::read_dir(files.dir.join("variables")) {
-        Ok(entries) => entries
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect::<io::Result<_>>()?,
-        // A model without variables has no such folder.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(missing_shard(&names).map(|name| format!("variables/{name} is missing")))
-}
-
-/// Returns the first file that is missing of a folder of variables, judging by the names of the others.
-fn missing_shard(names: &[String]) -> Option<String> {
-    const INDEX: &str = "variables.index";
-    let num_shards = names
-        .iter()
-        .filter_map(|name| shard_of(name))
-        .map(|(_, of)| of)
-        .max();
-    let has_index = names.iter().any(|name| name == INDEX);
-    match num_shards {
-        None if has_index => Some("variables.data-00000-of-00001".to_owned()),
-        None => None,
-        Some(_) if !has_index => Some(INDEX.to_owned()),
-        Some(num_shards) => (0..num_shards)
-            .map(|shard_idx| format!("variables.data-{shard_idx:05}-of-{num_shards:05}"))
-            .find(|shard| !names.contains(shard)),
-    }
-}
-
-/// Reads `variables.data-00001-of-00004` as shard 1 of 4.
-fn shard_of(name: &str) -> Option<(u32, u32)> {
-    let (shard, of) = name.strip_prefix("variables.data-")?.split_once("-of-")?;
-    Some((shard.parse().ok()?, of.parse().ok()?))
 }
 
 /// A flatbuffer does not say how long it is; only its mark can be looked at.

@@ -61,6 +61,13 @@ fn producer(header: &OnnxHeader) -> String {
 }
 
 fn of_saved_model(files: &ModelFiles) -> Result<Declared, String> {
+    if files
+        .main
+        .extension()
+        .is_some_and(|extension| extension == "pbtxt")
+    {
+        return Err("is written as text, which only TensorFlow reads: its signatures are known once it is loaded".to_owned());
+    }
     let mut model = salver_savedmodel::read(&files.main).map_err(|error| error.to_string())?;
     let graph = match model.meta_graph(&[SERVE_TAG]) {
         Some(graph) => graph.clone(),

@@ -45,8 +45,8 @@ fn every_mistake_is_found_at_once() {
         "a: has no version 4, which label `stable` stands for",
         "a/2: model.onnx is incomplete: 1,000 of 5,080 bytes are here; copy it again",
         "b/1: the engine is not available: there is none named `tpu`; known engines: fake",
-        "c: has no version; put one of model.onnx, saved_model.pb, model.tflite, model.py into a folder `1`",
-        "d/2: has none of model.onnx, saved_model.pb, model.tflite, model.py",
+        "c: has no version; put one of model.onnx, saved_model.pb, saved_model.pbtxt, model.tflite, model.py into a folder `1`",
+        "d/2: has none of model.onnx, saved_model.pb, saved_model.pbtxt, model.tflite, model.py",
         "e/model.toml:1: unknown key `instance`; did you mean `instances`?",
     ];
     assert_eq!(check_tree(&tree), expected);

@@ -240,7 +240,9 @@ fn a_folder_without_a_main_file_is_not_a_whole_version() {
     watched.look();
     assert_eq!(
         watched.look(),
-        ["report a 2: has none of model.onnx, saved_model.pb, model.tflite, model.py"]
+        [
+            "report a 2: has none of model.onnx, saved_model.pb, saved_model.pbtxt, model.tflite, model.py"
+        ]
     );
 }
 

@@ -103,43 +103,6 @@ fn an_onnx_file_whose_space_was_only_reserved_is_not_whole() {
 }
 
 #[test]
-fn a_saved_model_needs_its_index_and_every_shard() {
-    let rows: [(&[&str], Option<&str>); 6] = [
-        (&[], None),
-        (&["variables.index", "variables.data-00000-of-00001"], None),
-        (&["variables.index"], Some("variables.data-00000-of-00001")),
-        (&["variables.data-00000-of-00001"], Some("variables.index")),
-        (
-            &[
-                "variables.index",
-                "variables.data-00000-of-00003",
-                "variables.data-00002-of-00003",
-            ],
-            Some("variables.data-00001-of-00003"),
-        ),
-        (&["variables.data-x-of-y"], None),
-    ];
-    for (names, missing) in rows {
-        let tree = Tree::new();
-        tree.write("1/saved_model.pb", b"\x08\x01");
-        for name in names {
-            tree.write(&format!("1/variables/{name}"), b"");
-        }
-        let expected = missing.map(|name| format!("variables/{name} is missing"));
-        assert_eq!(structure(&tree, "1").err(), expected, "{names:?}");
-    }
-}
-
-#[test]
-fn an_empty_saved_model_is_not_whole() {
-    let tree = Tree::with(&["1/saved_model.pb"]);
-    assert_eq!(
-        structure(&tree, "1"),
-        Err("saved_model.pb is empty".to_owned())
-    );
-}
-
-#[test]
 fn a_tflite_file_carries_its_mark() {
     let tree = Tree::new();
     tree.write("1/model.tflite", b"\x1c\0\0\0TFL3");
