@@ -24,6 +24,9 @@ pub struct Signature {
     pub outputs: Vec<TensorSpec>,
     /// What inputs are if a request leaves them out, by the names clients use.
     pub defaults: BTreeMap<Arc<str>, Tensor>,
+    /// Whether a run changes what later runs answer, as far as the model file tells. Nobody runs such a signature but a
+    /// client.
+    pub changes_state: bool,
 }
 
 impl Signature {
@@ -36,6 +39,7 @@ impl Signature {
             inputs,
             outputs,
             defaults: BTreeMap::new(),
+            changes_state: false,
         }
     }
 

@@ -37,7 +37,7 @@ pub trait Warmup: Send + Sync {
     ) -> Result<bool, LoadError>;
 }
 
-/// Runs each signature once on zeros.
+/// Runs each signature once on zeros, but for those that change the model's state.
 ///
 /// # Blocking
 /// Until the model answers.
@@ -46,7 +46,8 @@ pub trait Warmup: Send + Sync {
 /// What the engine says if it fails for another reason than the inputs.
 pub(crate) fn run_made_up(model: &LoadedModel) -> Result<(), ExecuteError> {
     let id = &model.id;
-    for signature in model.signatures().iter() {
+    let unchanging = |signature: &&Arc<Signature>| !signature.changes_state;
+    for signature in model.signatures().iter().filter(unchanging) {
         match run_signature(signature, model) {
             Ok(Some(elapsed)) => tracing::debug!(
                 %id, signature = %signature.name, seconds = elapsed.as_secs_f64(), "warmed up"

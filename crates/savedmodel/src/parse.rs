@@ -1,8 +1,9 @@
 //! Walks the messages of a `saved_model.pb` and keeps what a [`SavedModel`] holds.
 //!
-//! Field numbers are those of `saved_model.proto` and `meta_graph.proto`. Graphs, object graphs and collections are
-//! skipped.
+//! Field numbers are those of `saved_model.proto` and `meta_graph.proto`. Of the graph only its nodes' names and
+//! dependencies are read, and of them only what follows from them is kept; object graphs and collections are skipped.
 
+mod graph;
 mod signature;
 
 use std::collections::BTreeSet;
@@ -81,10 +82,11 @@ pub(crate) fn meta_graph<B: Buf>(buf: B) -> Result<MetaGraph> {
 
 fn meta_graph_fields<B: Buf>(reader: &mut Reader<B>) -> Result<MetaGraph> {
     let mut graph = MetaGraph::default();
-    let mut signatures = Vec::new();
+    let (mut signatures, mut nodes) = (Vec::new(), graph::Graph::default());
     while let Some((field, wire_type)) = reader.next_field()? {
         match (field, wire_type) {
             (1, WireType::Len) => reader.message(|inner| meta_info(inner, &mut graph))?,
+            (2, WireType::Len) => reader.message(|inner| nodes.read(inner))?,
             (5, WireType::Len) => match reader.message(signature::entry)? {
                 Ok(signature) => signatures.push(signature),
                 Err(not_servable) => graph.not_servable.push(not_servable),
@@ -92,6 +94,10 @@ fn meta_graph_fields<B: Buf>(reader: &mut Reader<B>) -> Result<MetaGraph> {
             (6, WireType::Len) => graph.assets.push(reader.message(asset)?),
             _ => reader.skip(field, wire_type)?,
         }
+    }
+    for signature in &mut signatures {
+        let outputs = signature.outputs.iter().map(|spec| &*spec.tensor_name);
+        signature.changes_state = nodes.is_changing(outputs);
     }
     graph.signatures = signatures.into_iter().collect();
     graph

@@ -14,6 +14,7 @@ use salver_testkit::ModelFolder;
 use salver_testkit::saved_model::Graph;
 
 /// Returns the engine; `None`, with a word about it, if it is not installed and need not be.
+#[allow(clippy::print_stdout, reason = "a test that tests nothing says so")]
 pub(crate) fn backend() -> Option<&'static TensorFlow> {
     static BACKEND: OnceLock<TensorFlow> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {

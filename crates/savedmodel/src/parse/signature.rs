@@ -63,6 +63,7 @@ fn signature(name: &str, definition: SignatureDef) -> std::result::Result<Signat
         inputs: specs("input", inputs)?,
         outputs: specs("output", outputs)?,
         defaults,
+        changes_state: false,
     })
 }
 

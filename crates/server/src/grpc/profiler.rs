@@ -305,6 +305,7 @@ mod tests {
             inputs: Vec::new(),
             outputs: Vec::new(),
             defaults: BTreeMap::new(),
+            changes_state: false,
         })
     }
 

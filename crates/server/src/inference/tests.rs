@@ -20,6 +20,7 @@ fn signature(method_name: &str, inputs: &[&str], outputs: &[&str]) -> Signature 
         inputs: specs(inputs),
         outputs: specs(outputs),
         defaults: BTreeMap::new(),
+        changes_state: false,
     }
 }
 
