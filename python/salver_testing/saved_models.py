@@ -255,6 +255,31 @@ def scaled() -> Graph:
     return graph
 
 
+def halves() -> Graph:
+    """Returns a model that gives what it is sent as half-precision floats."""
+    graph = Graph()
+    x = graph.placeholder("x", FLOAT, [-1])
+    y = graph.node("Cast", "y", x, SrcT=type_(FLOAT), DstT=type_(DataType.DT_HALF))
+    graph.signature("serving_default", {"x": (x, FLOAT, [-1])}, {"y": (y, DataType.DT_HALF, [-1])})
+    return graph
+
+
+def slow() -> Graph:
+    """Returns a model that multiplies large matrices for a second or so before it gives back what it is sent."""
+    graph = Graph()
+    x = graph.placeholder("x", FLOAT, [-1])
+    shape = graph.constant("shape", [2500, 2500], "int32")
+    product = graph.node("RandomUniform", "random", shape, T=type_(INT32), dtype=type_(FLOAT))
+    for step in range(2):
+        product = graph.node("MatMul", f"product{step}", product, product, T=type_(FLOAT))
+    axes = graph.constant("axes", [0, 1], "int32")
+    total = graph.node("Max", "total", product, axes, T=type_(FLOAT), Tidx=type_(INT32), keep_dims=False)
+    nothing = graph.node("Mul", "nothing", total, graph.constant("zero", 0.0), T=type_(FLOAT))
+    y = graph.node("AddV2", "y", x, nothing, T=type_(FLOAT))
+    graph.signature("serving_default", {"x": (x, FLOAT, [-1])}, {"y": (y, FLOAT, [-1])})
+    return graph
+
+
 def vocabulary(words: list[str]) -> Graph:
     """Returns a model that gives the line of each word in a file of them, and -1 for others."""
     graph = Graph()
@@ -359,6 +384,8 @@ def make_test_models(root: Path) -> Path:
     place(root, "words", "1", words())
     place(root, "text", "1", text())
     place(root, "scaled", "1", scaled())
+    place(root, "halves", "1", halves())
+    place(root, "slow", "1", slow())
     place(root, "vocabulary", "1", vocabulary(["zero", "one", "snö"]))
     place(root, "counter", "1", counter())
     return root

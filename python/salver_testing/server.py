@@ -33,9 +33,16 @@ def binary() -> Path:
     return file
 
 
-def engine_arguments() -> list[str]:
-    """Returns the flags for the engine of `SALVER_TEST_ENGINE`; none if the server is to choose."""
-    engine = os.environ.get("SALVER_TEST_ENGINE")
+def has_engine(name: str) -> bool:
+    """Tells whether the server under test can use an engine on this machine."""
+    listed = subprocess.run([binary(), "engine", "list"], env=environment(), capture_output=True, text=True, check=True)
+    lines = [line for line in listed.stdout.splitlines() if line.startswith(name)]
+    return any("not installed" not in line for line in lines)
+
+
+def engine_arguments(engine: str | None = None) -> list[str]:
+    """Returns the flags for an engine, or that of `SALVER_TEST_ENGINE`; none if the server is to choose."""
+    engine = engine or os.environ.get("SALVER_TEST_ENGINE")
     return [f"--engine={engine}"] if engine else []
 
 
@@ -53,12 +60,17 @@ class Server:
     """
 
     def __init__(
-        self, models: Path | None, *arguments: str, prefix: Sequence[str] = (), rest_is_on: bool = True
+        self,
+        models: Path | None,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        rest_is_on: bool = True,
+        engine: str | None = None,
     ) -> None:
         rest = ["--rest_api_port=auto"] if rest_is_on else []
         folder = [] if models is None else [str(models)]
         addresses = ["--host=127.0.0.1", "--port=auto", *rest]
-        self._start([*prefix, str(binary()), "serve", *folder, *addresses, *engine_arguments(), *arguments])
+        self._start([*prefix, str(binary()), "serve", *folder, *addresses, *engine_arguments(engine), *arguments])
 
     def _start(
         self, command: list[str], executable: Path | None = None, variables: dict[str, str] | None = None

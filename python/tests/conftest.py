@@ -1,16 +1,19 @@
 """One server with every test model, shared by the tests; each test has connections of its own."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from salver_testing import saved_models
 from salver_testing.clients import Grpc, Rest
 from salver_testing.models import make_test_models
-from salver_testing.server import Server
+from salver_testing.server import Server, has_engine
 
 # Small, so that the tests of oversized requests need little memory and time.
 MAX_INFLIGHT_BYTES = 64 * 1024 * 1024
+TENSORFLOW = "tensorflow"
 
 
 @pytest.fixture(scope="session")
@@ -37,4 +40,32 @@ def rest(server: Server) -> Iterator[Rest]:
 def grpc_client(server: Server) -> Iterator[Grpc]:
     """A gRPC client."""
     with Grpc(server.grpc) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def saved_models_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of SavedModels, if TensorFlow's library is there and no other engine is under test."""
+    engine = os.environ.get("SALVER_TEST_ENGINE", TENSORFLOW)
+    if engine != TENSORFLOW:
+        pytest.skip(f"SavedModels need TensorFlow; {engine} is under test")
+    if not has_engine(TENSORFLOW):
+        pytest.skip("TensorFlow's library is not there; `salver engine install tensorflow` fetches it")
+    models = saved_models.make_test_models(tmp_path_factory.mktemp("saved_models"))
+    (models / "versioned/model.toml").write_text('versions = "all"\n')
+    with Server(models, f"--max_inflight_bytes={MAX_INFLIGHT_BYTES}", engine=TENSORFLOW) as server:
+        yield server
+
+
+@pytest.fixture
+def saved_models_rest(saved_models_server: Server) -> Iterator[Rest]:
+    """A REST client of the server of SavedModels."""
+    with Rest(saved_models_server.rest) as client:
+        yield client
+
+
+@pytest.fixture
+def saved_models_grpc(saved_models_server: Server) -> Iterator[Grpc]:
+    """A gRPC client of the server of SavedModels."""
+    with Grpc(saved_models_server.grpc) as client:
         yield client

@@ -320,6 +320,9 @@ impl Values for Unsupported {
 
     fn take_one(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         let start = scanner.pos;
+        if scanner.peek() == Some(b'{') {
+            return Err(type_error(scanner, self.dtype));
+        }
         scanner.skip_value()?;
         Err(JsonError::Unimplemented(format!(
             "Conversion of JSON Value: {} to type: {}",
