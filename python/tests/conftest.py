@@ -44,13 +44,18 @@ def grpc_client(server: Server) -> Iterator[Grpc]:
 
 
 @pytest.fixture(scope="session")
-def saved_models_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of SavedModels, if TensorFlow's library is there and no other engine is under test."""
+def has_tensorflow() -> None:
+    """Passes over a test unless TensorFlow's library is there and no other engine is under test."""
     engine = os.environ.get("SALVER_TEST_ENGINE", TENSORFLOW)
     if engine != TENSORFLOW:
         pytest.skip(f"SavedModels need TensorFlow; {engine} is under test")
     if not has_engine(TENSORFLOW):
         pytest.skip("TensorFlow's library is not there; `salver engine install tensorflow` fetches it")
+
+
+@pytest.fixture(scope="session")
+def saved_models_server(tmp_path_factory: pytest.TempPathFactory, has_tensorflow: None) -> Iterator[Server]:
+    """A server of SavedModels."""
     models = saved_models.make_test_models(tmp_path_factory.mktemp("saved_models"))
     (models / "versioned/model.toml").write_text('versions = "all"\n')
     with Server(models, f"--max_inflight_bytes={MAX_INFLIGHT_BYTES}", engine=TENSORFLOW) as server:
