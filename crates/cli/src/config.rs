@@ -99,6 +99,11 @@ pub(crate) fn serve(
     let is_tf_style = style.is_tensorflow() || is_tf_style(args, env);
     let models = models::read(args, is_tf_style, &mut settings);
     let mut server = server(args, is_tf_style, machine, &mut settings);
+    let typed = args.admin_model_changes.as_deref();
+    let is_safe = server.admin != Listen::Off && server.host.is_loopback();
+    server.has_model_changes = settings
+        .get("admin_model_changes", typed, value::switch)
+        .unwrap_or(is_safe);
     let load = load(args, machine, &mut settings);
     let looks = looks(args, is_tf_style, &mut settings);
     let mut tensorflow = tensorflow::read(&args.tensorflow, &mut server, &mut settings);
@@ -212,6 +217,7 @@ fn server(
         rest,
         single,
         admin: get.listen("admin_port", args.admin_port.as_ref(), Listen::Off),
+        has_model_changes: false,
         tls: None,
         has_rest_tls: get.switch("rest_api_ssl", args.rest_api_ssl.as_ref()),
         channel: ChannelConfig::default(),

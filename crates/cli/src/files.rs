@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use salver_protocol::config::{
     self, BatchingParameters, ConfigError, ModelsFile, MonitoringConfig, PlatformConfig, SslConfig,
     TENSORFLOW_PLATFORM, TextError,
 };
-
 use salver_server::TlsConfig;
 
 use crate::config::TfConfig;
@@ -21,9 +21,28 @@ pub(crate) struct TfSettings {
     pub(crate) platforms: Option<BTreeMap<String, PlatformConfig>>,
     /// The certificates; `None` if there is no file of them.
     pub(crate) tls: Option<TlsConfig>,
+    /// The page for Prometheus, if there is to be one.
+    pub(crate) monitoring: MonitoringConfig,
 }
 
 impl TfSettings {
+    /// Returns how often requests that a version brings along are replayed; a file about platforms goes before the flags.
+    pub(crate) fn num_warmup_iterations(&self, flags: &TfConfig) -> Option<NonZeroU32> {
+        let Some(platforms) = &self.platforms else {
+            return flags.num_warmup_iterations;
+        };
+        let platform = platforms
+            .get(TENSORFLOW_PLATFORM)
+            .filter(|platform| platform.has_warmup)?;
+        let iterations = platform.num_warmup_iterations;
+        let iterations = iterations.and_then(|iterations| u32::try_from(iterations).ok());
+        Some(
+            iterations
+                .and_then(NonZeroU32::new)
+                .unwrap_or(NonZeroU32::MIN),
+        )
+    }
+
     /// Returns the platforms that models may name.
     pub(crate) fn platform_names(&self) -> BTreeSet<String> {
         match &self.platforms {
@@ -52,9 +71,8 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
         let parameters: BatchingParameters = read(path, config::parse_batching)?;
         check_batching(path, Some(&parameters))?;
     }
-    if let Some(path) = &files.monitoring {
-        let _monitoring: MonitoringConfig = read(path, config::parse_monitoring)?;
-    }
+    let monitoring = files.monitoring.as_deref();
+    let monitoring = monitoring.map(|path| read(path, config::parse_monitoring));
     let tls = files.ssl.as_deref().map(certificates).transpose()?;
     if let Some(path) = &files.session {
         let _session = read(path, |text| config::parse_session(text, &config.session))?;
@@ -62,6 +80,7 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
     Ok(TfSettings {
         platforms: platforms.transpose()?,
         tls,
+        monitoring: monitoring.transpose()?.unwrap_or_default(),
     })
 }
 

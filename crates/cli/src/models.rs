@@ -1,7 +1,6 @@
 //! The models of a serving process: found, watched, loaded, told of.
 
 use std::io;
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -49,6 +48,13 @@ impl Models {
         let list = ListConfig {
             allows_unavailable_labels: config.tensorflow.allows_unavailable_labels,
             platforms: settings.platform_names(),
+            is_read_again: matches!(
+                config.models,
+                ModelsAt::List {
+                    poll_interval: Some(_),
+                    ..
+                }
+            ),
         };
         let served = served(&config.models, &list)?;
         let names: Vec<Arc<str>> = served.names.iter().cloned().collect();
@@ -78,10 +84,14 @@ impl Models {
                 engine: config.engine.clone(),
                 ..ModelSettings::default()
             },
-            warmup: Some(Arc::new(WarmupRequests {
-                metrics: metrics.clone(),
-                num_iterations: NonZeroU32::MIN,
-            })),
+            warmup: settings
+                .num_warmup_iterations(&config.tensorflow)
+                .map(|num_iterations| {
+                    Arc::new(WarmupRequests {
+                        metrics: metrics.clone(),
+                        num_iterations,
+                    }) as _
+                }),
         };
         let source = FileSystemSource::new(source, factory);
         let roots = source.roots_handle();

@@ -8,10 +8,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use salver_protocol::config::{ModelConfig, VersionPolicy};
-use salver_repository::{LoadedModel, ModelSettings, Root, RootsHandle, VersionPolicyConfig};
+use salver_protocol::config::{ModelConfig, TENSORFLOW_PLATFORM, VersionPolicy};
+use salver_repository::{
+    LoadedModel, ModelSettings, Root, RootsHandle, VersionPolicyConfig, discover,
+};
 use salver_servable::{Manager, Patience, State};
-use salver_server::{Code, Reload, ReloadError, load_error_code};
+use salver_server::{Code, Reload, ReloadError, ServedBy, ServedModel, load_error_code};
 
 use crate::labels::Labels;
 use crate::models;
@@ -23,6 +25,8 @@ pub(crate) struct ListConfig {
     pub(crate) allows_unavailable_labels: bool,
     /// The platforms that models may name.
     pub(crate) platforms: BTreeSet<String>,
+    /// Whether a file says again and again what is served.
+    pub(crate) is_read_again: bool,
 }
 
 /// What is served.
@@ -113,33 +117,52 @@ impl ModelList {
             self.check_labels(&models)?;
         }
         check_platforms(&models, &self.config)?;
-        let outcome = self.change(&before, Served::of(models));
+        let after = Served::of(models);
+        let new: Vec<Arc<str>> = after.names.difference(&before.names).cloned().collect();
+        let outcome = self.change(&before, after, &new, Patience::LastTry);
         drop(turn);
         outcome
     }
 
-    /// Serves `after` instead of `before`, and waits for what is new in it.
-    fn change(&self, before: &Served, after: Served) -> Result<(), ReloadError> {
+    /// Serves `after` instead of `before`, and waits for what is `new`.
+    fn change(
+        &self,
+        before: &Served,
+        after: Served,
+        new: &[Arc<str>],
+        patience: Patience,
+    ) -> Result<(), ReloadError> {
         for gone in before.names.difference(&after.names) {
             self.labels.want(gone, &BTreeMap::new());
         }
         for model in &after.listed {
             self.labels.want(&model.name, &model.labels);
         }
-        let new: Vec<Arc<str>> = after.names.difference(&before.names).cloned().collect();
         let mark = self.manager.list_mark();
         self.roots.set(roots(&after));
         *self.served() = after;
-        self.manager
-            .wait_load_after(mark, &new, Patience::LastTry, None);
+        self.manager.wait_load_after(mark, new, patience, None);
         match new.iter().all(|name| self.is_available(name, None)) {
             true => Ok(()),
             false => Err(ReloadError::NotAvailable(not_available(
                 &self.manager,
-                &new,
+                new,
                 "model(s)",
             ))),
         }
+    }
+
+    /// Checks a model that is to be served beside the others.
+    fn check_single(&self, model: &ModelConfig, before: &Served) -> Result<(), ReloadError> {
+        if self.config.is_read_again {
+            return Err(ReloadError::InFile);
+        }
+        if model.name.is_empty() || model.name.contains(['/', ':']) {
+            return Err(ReloadError::Name(model.name.clone()));
+        }
+        let models = std::slice::from_ref(model);
+        check_names(models, &before.listed)?;
+        check_platforms(models, &self.config)
     }
 
     fn is_available(&self, name: &str, version: Option<i64>) -> bool {
@@ -181,8 +204,78 @@ impl Reload for ModelList {
         self.replace(models, LabelRule::Answering)
     }
 
+    fn models(&self) -> Vec<ServedModel> {
+        let Served { folder, listed, .. } = self.served().clone();
+        let mut models: BTreeMap<String, ServedModel> = BTreeMap::new();
+        for entry in folder.iter().flat_map(|folder| discover(folder).entries) {
+            let config = ModelConfig {
+                name: entry.name.to_string(),
+                base_path: entry.base.path().display().to_string(),
+                platform: TENSORFLOW_PLATFORM.to_owned(),
+                versions: versions_of(&entry.settings),
+                labels: self.labels.in_force(&entry.name),
+                logging: None,
+            };
+            let by = ServedBy::Folder;
+            models.insert(config.name.clone(), ServedModel { config, by });
+        }
+        for config in listed {
+            let by = ServedBy::List;
+            models.insert(config.name.clone(), ServedModel { config, by });
+        }
+        models.into_values().collect()
+    }
+
+    fn put(&self, model: ModelConfig) -> Result<(), ReloadError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.served().clone();
+        self.check_single(&model, &before)?;
+        let name: Arc<str> = model.name.as_str().into();
+        let mut after = before.clone();
+        after.listed.retain(|other| other.name != model.name);
+        after.listed.push(model);
+        after.names.insert(Arc::clone(&name));
+        after.is_named = true;
+        let outcome = self.change(&before, after, &[name], Patience::FirstTry);
+        drop(turn);
+        outcome
+    }
+
+    fn remove(&self, name: &str) -> Result<(), ReloadError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.served().clone();
+        if self.config.is_read_again {
+            return Err(ReloadError::InFile);
+        }
+        let mut after = before.clone();
+        after.listed.retain(|model| model.name != name);
+        if after.listed.len() == before.listed.len() {
+            let lies_in_folder = self.models().iter().any(|model| model.config.name == name);
+            return Err(match lies_in_folder {
+                true => ReloadError::InFolder(name.to_owned()),
+                false => ReloadError::Unknown(name.to_owned()),
+            });
+        }
+        after.names.remove(name);
+        let outcome = self.change(&before, after, &[], Patience::FirstTry);
+        drop(turn);
+        outcome
+    }
+
     fn has_models(&self) -> bool {
         self.served().is_named
+    }
+}
+
+/// Returns which versions a model's own settings ask for.
+fn versions_of(settings: &ModelSettings) -> VersionPolicy {
+    match &settings.version_policy {
+        None => VersionPolicy::Default,
+        Some(VersionPolicyConfig::Latest(count)) => {
+            VersionPolicy::Latest(u32::try_from(count.get()).unwrap_or(u32::MAX))
+        }
+        Some(VersionPolicyConfig::All) => VersionPolicy::All,
+        Some(VersionPolicyConfig::Specific(versions)) => VersionPolicy::Specific(versions.clone()),
     }
 }
 

@@ -134,6 +134,7 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
     let certificates = config.tensorflow.files.ssl.zip(settings.tls.clone());
     let server_config = ServerConfig {
         tls: settings.tls,
+        prometheus_path: settings.monitoring.prometheus_path,
         ..config.server
     };
     let server =

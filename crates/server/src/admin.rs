@@ -1,5 +1,8 @@
 //! Health, readiness and metrics; never behind admission, so that they answer under any load.
 
+mod form;
+pub(crate) mod models;
+
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 

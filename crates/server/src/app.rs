@@ -142,6 +142,9 @@ impl App {
         let page = prometheus().or_else(admin);
         let mut response = match page {
             Some(page) => page,
+            None if speaks.admin && admin::models::takes(call.uri.path()) => {
+                admin::models::answer(self, &mut call).await
+            }
             None if speaks.rest => rest::answer(self, &mut call).await,
             None => rest::refuse(&call.method, call.uri.path(), speaks),
         };

@@ -43,8 +43,10 @@ pub struct ServerConfig {
     pub rest: Listen,
     /// gRPC and REST together; the other two are off then.
     pub single: Listen,
-    /// Metrics, health and readiness; on the REST port if off.
+    /// Metrics, health, readiness and models; on the REST port if off.
     pub admin: Listen,
+    /// Whether models may be changed on the admin pages.
+    pub has_model_changes: bool,
     /// What secures gRPC, on its port and on its socket, and the single port; `None` for plain text.
     pub tls: Option<TlsConfig>,
     /// Whether `tls` secures the REST port too. A separate admin port is never secured.
@@ -83,4 +85,13 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the ports have closed.
     pub drain_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// Tells whether the admin pages are out of reach for clients of predictions: on a port of their own, or on this
+    /// machine alone.
+    #[must_use]
+    pub fn is_admin_private(&self) -> bool {
+        self.admin != Listen::Off || self.host.is_loopback()
+    }
 }

@@ -41,7 +41,7 @@ pub use channel::{ChannelArgumentError, ChannelArguments, ChannelConfig};
 pub use config::{Listen, ServerConfig};
 pub use infer::load_error_code;
 pub use listen::{BindError, SocketError};
-pub use reload::{Reload, ReloadError};
+pub use reload::{Reload, ReloadError, ServedBy, ServedModel};
 pub use server::{Addresses, Server, Services};
 pub use status::{Code, ServeError};
 pub use tls::{TlsConfig, TlsError, TlsHandle};

@@ -13,8 +13,47 @@ pub trait Reload: Send + Sync {
     /// [`ReloadError`]; the list before stays in force, but for [`ReloadError::NotAvailable`].
     fn reload(&self, models: Vec<ModelConfig>) -> Result<(), ReloadError>;
 
+    /// Returns the models that are served, by name.
+    ///
+    /// # Blocking
+    /// While a folder is looked at.
+    fn models(&self) -> Vec<ServedModel>;
+
+    /// Serves a model beside the others, or serves it differently.
+    ///
+    /// # Blocking
+    /// Until it has a version AVAILABLE, or was tried once.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing is changed, but for [`ReloadError::NotAvailable`].
+    fn put(&self, model: ModelConfig) -> Result<(), ReloadError>;
+
+    /// Serves a model no longer.
+    ///
+    /// # Errors
+    /// [`ReloadError::Unknown`], [`ReloadError::InFolder`], [`ReloadError::InFile`].
+    fn remove(&self, name: &str) -> Result<(), ReloadError>;
+
     /// Tells whether any models were ever named; a server that was started with an empty list waits for some.
     fn has_models(&self) -> bool;
+}
+
+/// A model that is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedModel {
+    /// What is said of it.
+    pub config: ModelConfig,
+    /// Where that is said.
+    pub by: ServedBy,
+}
+
+/// Where it is said that a model is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// In a list, or one by one.
+    List,
+    /// By the folder it lies in.
+    Folder,
 }
 
 /// Why a new list of models was not taken.
@@ -67,6 +106,18 @@ pub enum ReloadError {
         /// The version.
         version: i64,
     },
+    /// A name that nothing is served under.
+    #[error("there is no model named {0}")]
+    Unknown(String),
+    /// A name that REST addresses cannot hold.
+    #[error("`{0}` cannot be a model's name: REST addresses could not hold it")]
+    Name(String),
+    /// A model that is served because it lies in a folder.
+    #[error("model {0} lies in the folder that is served; remove it there")]
+    InFolder(String),
+    /// A list that a file is read again for.
+    #[error("the list of models is read again and again from --model_config_file; change it there")]
+    InFile,
     /// New models that did not load.
     #[error("{0}")]
     NotAvailable(String),

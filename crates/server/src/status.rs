@@ -161,8 +161,12 @@ fn reload_code(error: &ReloadError) -> Code {
         | ReloadError::RelativePath { .. }
         | ReloadError::UnsupportedPlatform { .. }
         | ReloadError::PlatformChanged { .. }
+        | ReloadError::Name(_)
         | ReloadError::Invalid(_) => Code::InvalidArgument,
-        ReloadError::LabelUnavailable { .. } => Code::FailedPrecondition,
+        ReloadError::LabelUnavailable { .. } | ReloadError::InFolder(_) | ReloadError::InFile => {
+            Code::FailedPrecondition
+        }
+        ReloadError::Unknown(_) => Code::NotFound,
         ReloadError::NotAvailable(_) => Code::Unknown,
         ReloadError::Unsupported => Code::Unimplemented,
     }

@@ -111,10 +111,17 @@ pub(crate) struct ServeArgs {
         conflicts_with_all = ["port", "rest_api_port"], help_heading = PORTS)]
     pub(crate) single_port: Option<String>,
 
-    /// A port of its own for /metrics, /healthz and /readyz. [env: SALVER_ADMIN_PORT] [default: they are on the REST
+    /// A port of its own for /metrics, /healthz, /readyz and /admin. [env: SALVER_ADMIN_PORT] [default: they are on the REST
     /// port, or on the gRPC port if REST is off]
     #[arg(long = "admin_port", alias = "admin-port", value_name = "PORT", help_heading = PORTS)]
     pub(crate) admin_port: Option<String>,
+
+    /// Lets /admin/models add, change and remove models. Whoever can reach it can then make the server read any folder that
+    /// it can read. [env: SALVER_ADMIN_MODEL_CHANGES] [default: true with --admin_port on a --host that is a loopback
+    /// address, else false]
+    #[arg(long = "admin_model_changes", alias = "admin-model-changes", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", help_heading = PORTS)]
+    pub(crate) admin_model_changes: Option<String>,
 
     /// Request bytes that may be in memory at once. Beyond it requests are refused (RESOURCE_EXHAUSTED, 503) so that
     /// no load can exhaust the memory. [env: SALVER_MAX_INFLIGHT_BYTES] [default: half the memory that the process may

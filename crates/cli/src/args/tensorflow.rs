@@ -214,13 +214,13 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "enable_model_warmup",
         Bool,
         "true",
-        Later("Replays assets.extra/tf_serving_warmup_requests before a version answers."),
+        Does("Replays assets.extra/tf_serving_warmup_requests before a version answers."),
     ),
     flag(
         "num_request_iterations_for_warmup",
         Int,
         "0",
-        Later("How often each of those requests is replayed; 0 means once."),
+        Does("How often each of those requests is replayed; 0 means once."),
     ),
     flag(
         "version",
@@ -232,7 +232,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "monitoring_config_file",
         Text,
         "",
-        Later("A MonitoringConfig text proto: the page for Prometheus on the REST port."),
+        Does("A MonitoringConfig text proto: the page for Prometheus on the REST port."),
     ),
     flag(
         "remove_unused_fields_from_bundle_metagraph",
@@ -262,7 +262,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "enable_signature_method_name_check",
         Bool,
         "false",
-        Later("Refuses requests whose API is not the one that the signature's method_name names."),
+        Does("Refuses requests whose API is not the one that the signature's method_name names."),
     ),
     flag(
         "xla_cpu_compilation_enabled",
@@ -280,7 +280,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "enable_profiler",
         Bool,
         "true",
-        Later("Answers TensorFlow's profiler on the gRPC port."),
+        Does("Answers TensorFlow's profiler on the gRPC port."),
     ),
     flag(
         "thread_pool_factory_config_file",
@@ -310,7 +310,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "enable_serialization_as_tensor_content",
         Bool,
         "false",
-        Later(
+        Does(
             "Sends outputs of Predict as tensor_content, which is smaller and faster for numbers.",
         ),
     ),

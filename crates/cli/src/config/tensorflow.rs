@@ -1,6 +1,6 @@
 //! TensorFlow Serving's flags beyond those that `salver serve` has anyway: what they mean, and what goes together.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use salver_protocol::config::SessionOverrides;
@@ -18,6 +18,8 @@ pub(crate) struct TfConfig {
     pub(crate) allows_unavailable_labels: bool,
     pub(crate) num_unload_threads: NonZeroUsize,
     pub(crate) files: TfFiles,
+    /// How often requests that a version brings along are replayed before it serves; `None` for not at all.
+    pub(crate) num_warmup_iterations: Option<NonZeroU32>,
     /// Over what the file about sessions says.
     pub(crate) session: SessionOverrides,
     /// What is to be logged about flags that do not do what their users may expect.
@@ -60,6 +62,7 @@ pub(super) fn read(
         num_unload_threads: flags
             .count("num_unload_threads")
             .unwrap_or(NUM_UNLOAD_THREADS),
+        num_warmup_iterations: num_warmup_iterations(&mut flags),
         session: session(&mut flags),
         files: TfFiles {
             batching,
@@ -76,6 +79,9 @@ pub(super) fn read(
 fn fill(server: &mut ServerConfig, flags: &mut Flags<'_, '_>) -> Vec<String> {
     server.grpc_socket = flags.path("grpc_socket_path");
     server.has_cors = flags.switch("rest_api_enable_cors_support");
+    server.has_profiler = flags.is_on("enable_profiler");
+    server.is_tensor_content = flags.switch("enable_serialization_as_tensor_content");
+    server.checks_method_names = flags.switch("enable_signature_method_name_check");
     let parse = |text: &str| {
         ChannelArguments::parse(text).map_err(|_| "KEY=VALUE, separated by commas".to_owned())
     };
@@ -103,10 +109,18 @@ fn check_alts(flags: &mut Flags<'_, '_>, has_ssl: bool) {
     flags.refuse("use_alts_credentials", message);
 }
 
+fn num_warmup_iterations(flags: &mut Flags<'_, '_>) -> Option<NonZeroU32> {
+    let iterations = flags.positive("num_request_iterations_for_warmup");
+    let iterations = iterations.and_then(NonZeroU32::new);
+    flags
+        .is_on("enable_model_warmup")
+        .then(|| iterations.unwrap_or(NonZeroU32::MIN))
+}
+
 fn session(flags: &mut Flags<'_, '_>) -> SessionOverrides {
-    let both = flags.threads("tensorflow_session_parallelism");
-    let intra = flags.threads("tensorflow_intra_op_parallelism");
-    let inter = flags.threads("tensorflow_inter_op_parallelism");
+    let both = flags.positive("tensorflow_session_parallelism");
+    let intra = flags.positive("tensorflow_intra_op_parallelism");
+    let inter = flags.positive("tensorflow_inter_op_parallelism");
     if both.is_some() && intra.is_some() && inter.is_some() {
         flags.refuse(
             "tensorflow_session_parallelism",
@@ -181,6 +195,12 @@ impl Flags<'_, '_> {
             .unwrap_or(false)
     }
 
+    /// Returns a switch that is on if nothing is said.
+    fn is_on(&mut self, name: &str) -> bool {
+        self.checked(name, |text| value::switch(text).ok())
+            .unwrap_or(true)
+    }
+
     fn path(&mut self, name: &str) -> Option<PathBuf> {
         self.checked(name, |text| (!text.is_empty()).then(|| PathBuf::from(text)))
     }
@@ -189,8 +209,8 @@ impl Flags<'_, '_> {
         self.checked(name, |text| text.parse().ok())
     }
 
-    /// Returns a number of threads; 0 and less leave it open.
-    fn threads(&mut self, name: &str) -> Option<u32> {
+    /// Returns a number above 0; 0 and less leave it open.
+    fn positive(&mut self, name: &str) -> Option<u32> {
         self.checked(name, |text| {
             text.parse().ok().filter(|&threads| threads > 0)
         })

@@ -65,6 +65,7 @@ impl Fixture {
         let config = ListConfig {
             allows_unavailable_labels: false,
             platforms: BTreeSet::from(["tensorflow".to_owned()]),
+            is_read_again: false,
         };
         let served = Served::of(vec![model("a", dir.path())]);
         let list = ModelList::new(

@@ -177,6 +177,10 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::Reload(ReloadError::NotAvailable(
             "1 model(s) did not become available".to_owned(),
         )),
+        ServeError::Reload(ReloadError::Unknown(m())),
+        ServeError::Reload(ReloadError::Name("a/b".to_owned())),
+        ServeError::Reload(ReloadError::InFolder(m())),
+        ServeError::Reload(ReloadError::InFile),
         ServeError::Reload(ReloadError::Unsupported),
         ServeError::Internal("secret".to_owned()),
     ]

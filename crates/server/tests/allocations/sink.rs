@@ -107,6 +107,7 @@ fn server_config() -> ServerConfig {
         tls: None,
         has_rest_tls: false,
         channel: ChannelConfig::default(),
+        has_model_changes: false,
         prometheus_path: None,
         has_profiler: true,
         has_cors: false,
