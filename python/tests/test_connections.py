@@ -79,7 +79,7 @@ def test_a_socket_alone_is_enough_and_answers_curl(folder: Path) -> None:
 def test_a_socket_that_cannot_be_is_explained(folder: Path, path: str, message: str) -> None:
     server = serve(folder, "m", 2, f"--grpc_socket_path={path.format(folder=folder)}")
     assert server.process.wait(30) == 78
-    server._reader.join(30)  # noqa: SLF001 (the log is whole once its reader has ended)
+    server.stop()
     assert message in server.log_text()
 
 

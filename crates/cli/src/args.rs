@@ -221,7 +221,7 @@ pub(crate) struct EntrypointArgs {
 ///
 /// `rten` is built in. `onnxruntime` and `tensorflow` are shared libraries, opened when they are found: the file that
 /// SALVER_ONNXRUNTIME_LIB names, the file or folder that SALVER_TENSORFLOW_LIB names, else what `salver engine install`
-/// has put into SALVER_CACHE_DIR (default: salver under XDG_CACHE_HOME, else ~/.cache/salver).
+/// has put into SALVER_ENGINE_DIR (default: SALVER_CACHE_DIR, else salver under XDG_CACHE_HOME, else ~/.cache/salver).
 #[derive(Debug, Subcommand)]
 #[command(after_help = ENGINE_EXAMPLES)]
 pub(crate) enum EngineCommand {
@@ -232,7 +232,7 @@ pub(crate) enum EngineCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Installs an engine into the user's cache folder.
+    /// Installs an engine into SALVER_ENGINE_DIR, by default the user's cache folder.
     ///
     /// The library comes out of the engine's Python package: `pip download` fetches it from the package index that
     /// pip is set up for, its hash is checked, and only the shared library is kept. Nothing is installed into Python.

@@ -60,7 +60,7 @@ pub(crate) struct LoadConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineConfig {
     /// Where installed engines are; `None` if there is no home folder either.
-    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// ONNX Runtime's shared library, if it was named.
     pub(crate) onnxruntime_library: Option<PathBuf>,
     /// TensorFlow's shared library or its folder, if it was named.
@@ -174,15 +174,21 @@ fn looks(args: &ServeArgs, is_tf_style: bool, settings: &mut Settings<'_>) -> Lo
 pub(crate) fn engines(env: &Env) -> EngineConfig {
     let settings = Settings::new(env);
     let path = |name| settings.variable(name).map(PathBuf::from);
-    let cache_dir = path("SALVER_CACHE_DIR")
-        .or_else(|| path("XDG_CACHE_HOME").map(|dir| dir.join("salver")))
-        .or_else(|| path("HOME").map(|dir| dir.join(".cache/salver")));
     EngineConfig {
-        cache_dir,
+        dir: path("SALVER_ENGINE_DIR").or_else(|| cache_dir(env)),
         onnxruntime_library: path("SALVER_ONNXRUNTIME_LIB"),
         tensorflow_library: path("SALVER_TENSORFLOW_LIB"),
         python: path("SALVER_PYTHON").unwrap_or_else(|| PathBuf::from("python3")),
     }
+}
+
+/// Finds out where what can be fetched again is kept; `None` if there is no home folder either.
+pub(crate) fn cache_dir(env: &Env) -> Option<PathBuf> {
+    let settings = Settings::new(env);
+    let path = |name| settings.variable(name).map(PathBuf::from);
+    path("SALVER_CACHE_DIR")
+        .or_else(|| path("XDG_CACHE_HOME").map(|dir| dir.join("salver")))
+        .or_else(|| path("HOME").map(|dir| dir.join(".cache/salver")))
 }
 
 fn server(

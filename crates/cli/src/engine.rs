@@ -27,11 +27,11 @@ const INSTALLABLE: [(&str, Install); 2] = [
 pub(crate) fn registry(engines: &EngineConfig) -> Registry {
     let onnxruntime = onnxruntime::Config {
         library: engines.onnxruntime_library.clone(),
-        cache_dir: engines.cache_dir.clone(),
+        cache_dir: engines.dir.clone(),
     };
     let tensorflow = tensorflow::Config {
         library: engines.tensorflow_library.clone(),
-        cache_dir: engines.cache_dir.clone(),
+        cache_dir: engines.dir.clone(),
         options: tensorflow::Options::default(),
     };
     Registry::new(vec![
@@ -39,6 +39,19 @@ pub(crate) fn registry(engines: &EngineConfig) -> Registry {
         Arc::new(Rten),
         Arc::new(TensorFlow::new(tensorflow)),
     ])
+}
+
+/// Returns the version of TensorFlow's libraries, if they are installed.
+///
+/// # Blocking
+/// Opens them.
+pub(crate) fn tensorflow_version(env: &Env) -> Option<String> {
+    let registry = registry(&config::engines(env));
+    let mut engines = registry.iter();
+    engines
+        .find(|engine| engine.platform() == "tensorflow")?
+        .status()
+        .version
 }
 
 /// Makes sure that an engine or library that was named for all models can be used: to go on with a slower one is not
@@ -154,13 +167,13 @@ fn install(engine: &str, engines: &EngineConfig) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Usage, message));
     };
-    let cache_dir = engines.cache_dir.as_deref().ok_or_else(|| {
+    let dir = engines.dir.as_deref().ok_or_else(|| {
         Failure::new(
             Exit::Config,
-            "there is no folder to install into; set SALVER_CACHE_DIR or HOME",
+            "there is no folder to install into; set SALVER_ENGINE_DIR or HOME",
         )
     })?;
-    let library = install(cache_dir, &engines.python, &mut output::note)
+    let library = install(dir, &engines.python, &mut output::note)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
     output::result(&library.display().to_string());
     Ok(Exit::Done)

@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 fn run(typed: Vec<OsString>, env: &Env) -> Exit {
     let line = CommandLine::read(typed, env);
     if line.asks_for_version() {
-        output::result(&tf_style::versions(None));
+        let tensorflow = engine::tensorflow_version(env);
+        output::result(&tf_style::versions(tensorflow.as_deref()));
         return Exit::Done;
     }
     if line.asks_for_usage() {

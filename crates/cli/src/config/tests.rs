@@ -190,7 +190,11 @@ fn mistakes_say_what_was_wanted_and_what_was_got() {
 #[test]
 fn engines_are_found_by_variable_then_cache_then_home() {
     type Variables = [(&'static str, &'static str)];
-    let rows: [(&Variables, Option<&str>); 4] = [
+    let rows: [(&Variables, Option<&str>); 5] = [
+        (
+            &[("SALVER_ENGINE_DIR", "/e"), ("SALVER_CACHE_DIR", "/c")],
+            Some("/e"),
+        ),
         (
             &[
                 ("SALVER_CACHE_DIR", "/c"),
@@ -206,16 +210,12 @@ fn engines_are_found_by_variable_then_cache_then_home() {
         (&[("HOME", "/h")], Some("/h/.cache/salver")),
         (&[], None),
     ];
-    for (env, cache_dir) in rows {
+    for (env, dir) in rows {
         let env = env
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        assert_eq!(
-            engines(&env).cache_dir,
-            cache_dir.map(PathBuf::from),
-            "{env:?}"
-        );
+        assert_eq!(engines(&env).dir, dir.map(PathBuf::from), "{env:?}");
     }
 }
 
