@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .server import REPOSITORY
+from . import saved_models
+from .server import REPOSITORY, is_tensorflow
 
 OPSET = 17
 IR_VERSION = 8
@@ -135,7 +136,9 @@ def place(root: Path, name: str, version: str, model: bytes) -> Path:
 
 
 def make_test_models(root: Path) -> Path:
-    """Writes every model that the tests use and returns their folder."""
+    """Writes every model that the tests use, for the engine under test, and returns their folder."""
+    if is_tensorflow():
+        return saved_models.make_test_models(root)
     place(root, "half_plus_two", "00000123", half_plus(2))
     place(root, "any_shape", "1", half_plus(2, shape=None))
     place(root, "versioned", "1", half_plus(1))

@@ -128,11 +128,11 @@ class Graph:
         return folder
 
 
-def half_plus(offset: float, shape: Shape = None) -> Graph:
+def half_plus(offset: float, shape: Shape = None, *, is_shape_checked: bool = False) -> Graph:
     """Returns y = x / 2 + offset."""
     graph = Graph()
     x = graph.placeholder("x", FLOAT, shape)
-    _line(graph, "y", x, offset)
+    _line(graph, "y", _shaped(graph, x, shape) if is_shape_checked else x, offset)
     graph.signature("serving_default", {"x": (x, FLOAT, shape)}, {"y": ("y:0", FLOAT, shape)})
     return graph
 
@@ -140,8 +140,8 @@ def half_plus(offset: float, shape: Shape = None) -> Graph:
 def half_plus_two() -> Graph:
     """Returns a model with the signatures of TensorFlow Serving's `saved_model_half_plus_two_cpu`.
 
-    y = x / 2 + 2, y2 = x / 2 + 3 and y3 = x2 / 2 + 3, where x and x2 may come out of serialized tf.Examples; one without
-    x is refused, x2 is 0 if it is not there.
+    y = x / 2 + 2, y2 = x / 2 + 3 and y3 = x2 / 2 + 3, where x and x2 may come out of serialized tf.Examples; one
+    without x is refused, x2 is 0 if it is not there.
     """
     graph = Graph()
     column: Shape = [-1, 1]
@@ -323,6 +323,26 @@ def counter() -> Graph:
     return graph
 
 
+def digits() -> Graph:
+    """Returns a model of pictures that is like the digits example, but was never trained."""
+    graph = Graph()
+    picture: Shape = [-1, 8, 8, 1]
+    image = graph.placeholder("image", FLOAT, picture)
+    size = graph.constant("size", [-1, 64], "int32")
+    pixels = graph.node("Reshape", "pixels", _shaped(graph, image, picture), size, T=type_(FLOAT), Tshape=type_(INT32))
+    weights = graph.constant("weights", np.random.default_rng(1).normal(size=(64, 10)))
+    scores = graph.node("MatMul", "scores", pixels, weights, T=type_(FLOAT), transpose_a=False, transpose_b=False)
+    probabilities = graph.node("Softmax", "probabilities", scores, T=type_(FLOAT))
+    outputs: Infos = {"probabilities": (probabilities, FLOAT, [-1, 10])}
+    graph.signature("serving_default", {"image": (image, FLOAT, picture)}, outputs)
+    return graph
+
+
+def _shaped(graph: Graph, x: str, shape: Shape) -> str:
+    """Adds a check of a shape, which TensorFlow does not make by itself."""
+    return graph.node("EnsureShape", "shaped", x, T=type_(FLOAT), shape=AttrValue(shape=shape_proto(shape)))
+
+
 def _line(graph: Graph, name: str, x: str, offset: float) -> str:
     """Adds the node `name` = x / 2 + offset."""
     half = graph.node("Mul", f"{name}/half", x, graph.constant(f"{name}/a", 0.5), T=type_(FLOAT))
@@ -373,13 +393,15 @@ def make_test_models(root: Path) -> Path:
     """Writes every model that the tests use on TensorFlow and returns their folder."""
     place(root, "half_plus_two", "00000123", half_plus(2, [-1]))
     place(root, "any_shape", "1", half_plus(2))
-    place(root, "versioned", "1", half_plus(1, [-1]))
-    place(root, "versioned", "2", half_plus(2, [-1]))
+    place(root, "versioned", "1", half_plus(1, [-1], is_shape_checked=True))
+    place(root, "versioned", "2", half_plus(2, [-1], is_shape_checked=True))
+    (root / "versioned/model.toml").write_text('versions = "all"\n\n[labels]\nstable = 1\ncanary = 2\n')
     place(root, "sum_and_difference", "1", sum_and_difference())
     place(root, "linear", "1", linear())
     place(root, "total", "1", total())
     for word in [*DTYPES, "string"]:
         place(root, f"echo_{word}", "1", echo(word))
+    place(root, "digits", "1", digits())
     place(root, "examples", "1", half_plus_two())
     place(root, "words", "1", words())
     place(root, "text", "1", text())

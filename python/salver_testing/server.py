@@ -46,6 +46,11 @@ def engine_arguments(engine: str | None = None) -> list[str]:
     return [f"--engine={engine}"] if engine else []
 
 
+def is_tensorflow() -> bool:
+    """Whether the engine under test is TensorFlow, which takes SavedModels."""
+    return os.environ.get("SALVER_TEST_ENGINE") == "tensorflow"
+
+
 def environment() -> dict[str, str]:
     """Returns the server's environment."""
     return {

@@ -253,7 +253,7 @@ def unfit_values() -> Iterator[BadInput]:
     yield row("values: 2^200 for int64", instances(2**200, model="echo_int64"), 400, r"JSON")
     model_refuses = MODEL_REFUSES
     yield row("values: rows too short for the model", instances([1.0, 2.0], model="linear"), 400, model_refuses)
-    yield row("values: lists for a model of vectors", instances([1.0], [2.0]), 400, model_refuses)
+    yield row("values: lists for a model of vectors", instances([1.0], [2.0], model="versioned"), 400, model_refuses)
     columns = post('{"inputs": {"a": [1, 2], "b": [1, 2, 3]}}', "sum_and_difference")
     yield row("values: columns that do not fit", columns, 400, model_refuses)
     yield row("values: a picture of the wrong size", instances([[[1.0]] * 8] * 7, model="digits"), 400, model_refuses)
@@ -459,7 +459,7 @@ def grpc_tensors() -> Iterator[BadInput]:
     yield row("tensor: 300 dimensions", tensor([1] * 300, float_val=[1.0]), INVALID, parsing)
     unknown_rank = TensorProto(dtype=DataType.DT_FLOAT, float_val=[1.0])
     unknown_rank.tensor_shape.unknown_rank = True
-    request = predict(predict_request("half_plus_two", x=unknown_rank))
+    request = predict(predict_request("versioned", x=unknown_rank))
     # TensorFlow reads it as a scalar, which this model cannot take.
     yield row("tensor: an unknown rank", request, INVALID, MODEL_REFUSES)
     absurd, too_large = (INVALID, StatusCode.RESOURCE_EXHAUSTED), r"(?i)more than|large|bytes|memory"

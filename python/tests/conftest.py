@@ -9,11 +9,27 @@ import pytest
 from salver_testing import saved_models
 from salver_testing.clients import Grpc, Rest
 from salver_testing.models import make_test_models
-from salver_testing.server import Server, has_engine
+from salver_testing.server import Server, has_engine, is_tensorflow
+
+# What depends on the engine where it is TensorFlow, whose libraries every server has to open; only that is run on it.
+ON_TENSORFLOW = {"test_bad_inputs", "test_grpc", "test_rest", "test_saved_models"}
+ONLY_ON_TENSORFLOW = {"test_saved_models"}
 
 # Small, so that the tests of oversized requests need little memory and time.
 MAX_INFLIGHT_BYTES = 64 * 1024 * 1024
 TENSORFLOW = "tensorflow"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leaves out the files that the engine under test is no matter of."""
+    name = collection_path.stem
+    if not name.startswith("test_"):
+        return None
+    if is_tensorflow():
+        is_left_out = name not in ON_TENSORFLOW and not name.startswith("test_tfserving_")
+    else:
+        is_left_out = name in ONLY_ON_TENSORFLOW
+    return True if is_left_out else None
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 //! Setting up is separate from testing: packages are installed first, into `target/`, and no test downloads anything.
 //!
 //! ```text
-//! build ─► Python clients ─► ONNX Runtime (by `salver engine install`) ─► cargo test ─► pytest on each engine
+//! build ─► Python clients ─► engines (by `salver engine install`) ─► cargo test ─► pytest on each engine
 //! ```
 
 use std::path::PathBuf;
@@ -14,14 +14,21 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell::{self, Shell};
 use crate::steps::Steps;
 
-/// Where `salver engine install` puts its library, instead of into the user's own cache; the engine's tests look there.
+/// Where `salver engine install` puts libraries, instead of into the user's own cache; the engines' tests look there.
 const CACHE: &str = "target/engines";
 
 /// The interpreter with the clients, made by `python/setup_clients.py`.
 const CLIENTS: &str = "target/python/bin/python";
 
-/// The engines that the Python tests are run on.
-const ENGINES: [&str; 2] = ["rten", "onnxruntime"];
+/// The engine that is built in.
+const BUILT_IN: &str = "rten";
+
+/// The engines that are installed, each with the variable that makes its tests fail where they would pass over a library
+/// that is not there.
+const INSTALLED: [(&str, &str); 2] = [
+    ("onnxruntime", "SALVER_TEST_ONNXRUNTIME"),
+    ("tensorflow", "SALVER_TEST_TENSORFLOW"),
+];
 
 /// What Debian calls the packages that a bare machine may lack.
 const PYTHON_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
@@ -29,7 +36,7 @@ const PYTHON_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 /// What is to be tested.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Whether to run what needs Python: its clients, and the installation of ONNX Runtime.
+    /// Whether to run what needs Python: its clients, and the installation of engines.
     pub(crate) python: bool,
 }
 
@@ -59,23 +66,25 @@ pub(crate) fn take(shell: &Shell, options: &Options, steps: &mut Steps) {
         steps.skip("cargo test", "the build failed");
         return;
     }
-    let mut engines = vec![ENGINES[0]];
+    let mut installed = Vec::new();
     if !options.python {
         steps.skip(
             "python",
-            "--no-python: neither ONNX Runtime nor the Python clients are tested",
+            "--no-python: neither installed engines nor the Python clients are tested",
         );
-    } else if steps.take("python clients", || set_up_python(shell))
-        && steps.take("onnxruntime", || install_onnxruntime(shell))
-    {
-        engines.push(ENGINES[1]);
+    } else if steps.take("python clients", || set_up_python(shell)) {
+        for (engine, variable) in INSTALLED {
+            if steps.take(engine, || install(shell, engine)) {
+                installed.push((engine, variable));
+            }
+        }
     }
-    let has_onnxruntime = engines.contains(&ENGINES[1]);
-    steps.take("cargo test", || cargo_test(shell, has_onnxruntime));
+    steps.take("cargo test", || cargo_test(shell, &installed));
     if !options.python {
         return;
     }
-    for engine in engines {
+    let installed = installed.iter().map(|(engine, _)| *engine);
+    for engine in [BUILT_IN].into_iter().chain(installed) {
         steps.take(&format!("pytest on {engine}"), || pytest(shell, engine));
     }
 }
@@ -112,18 +121,17 @@ fn install_packages(shell: &Shell, packages: &[&str]) -> Result<()> {
     shell::run(install)
 }
 
-fn install_onnxruntime(shell: &Shell) -> Result<()> {
-    let mut install = shell.program(binary(shell), &["engine", "install", "onnxruntime"]);
+fn install(shell: &Shell, engine: &str) -> Result<()> {
+    let mut install = shell.program(binary(shell), &["engine", "install", engine]);
     with_cache(shell, &mut install).env("SALVER_PYTHON", shell.path(CLIENTS));
     shell::run(install)
 }
 
-fn cargo_test(shell: &Shell, has_onnxruntime: bool) -> Result<()> {
+fn cargo_test(shell: &Shell, installed: &[(&str, &str)]) -> Result<()> {
     let mut test = shell.cargo(&["test", "--locked", "--workspace"]);
     with_cache(shell, &mut test);
-    if has_onnxruntime {
-        // Its tests then fail where they would pass over a library that is not there.
-        test.env("SALVER_TEST_ONNXRUNTIME", "required");
+    for (_, variable) in installed {
+        test.env(variable, "required");
     }
     shell::run(test)
 }
