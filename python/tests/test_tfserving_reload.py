@@ -8,13 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
-from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from salver_testing.clients import Grpc, predict_request
 from salver_testing.server import Server
 from salver_testing.tensors import make_tensor
 
+AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 TIMEOUT = 30.0
 X = make_tensor([1.0])
@@ -156,9 +157,11 @@ def test_labels_of_versions_that_are_available(reloaded: Server, models: Path) -
     config = model("labelled", models / "versioned")
     config.model_version_policy.all.SetInParent()
     reload(reloaded, config)
-    config.version_labels.update({"stable": 1, "canary": 2})
-    reload(reloaded, config)
     with Grpc(reloaded.grpc) as client:
+        # A list is waited for until one version answers; labels need both.
+        wait_until(lambda: [status.state for status in client.states("labelled").values()] == [AVAILABLE] * 2)
+        config.version_labels.update({"stable": 1, "canary": 2})
+        reload(reloaded, config)
         for label, expected in {"stable": 1.5, "canary": 2.5}.items():
             request = predict_request("labelled", x=X)
             request.model_spec.version_label = label
