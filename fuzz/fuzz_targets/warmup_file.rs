@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use salver_protocol::prediction_log::{self, LogMetadata, LogType};
 use salver_protocol::predict::{self, ModelSpecEcho};
+use salver_protocol::prediction_log::{self, LogMetadata, LogType};
 use salver_protocol::tfrecord::{self, Reader};
 
 /// The longest record, and how much the tensors of one request may take, in bytes.

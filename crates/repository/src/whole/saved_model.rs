@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn variables_need_their_index_and_every_shard() {
         let whole = [index(1, false), index(1, true)];
-        let rows: [(Option<Vec<u8>>, &[&str], Option<&str>); 9] = [
+        /// An index, shards, and what is missing.
+        type Row<'a> = (Option<Vec<u8>>, &'a [&'a str], Option<&'a str>);
+        let rows: [Row<'_>; 9] = [
             (None, &[], None),
             (Some(whole[0].clone()), &["00000-of-00001"], None),
             (Some(whole[1].clone()), &["00000-of-00001"], None),
