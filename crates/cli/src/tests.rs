@@ -7,6 +7,7 @@ use clap::CommandFactory;
 
 use super::*;
 use crate::args::HELP_WIDTH;
+use crate::args::tensorflow::{Effect, TF_FLAGS};
 use crate::config::variable_of;
 
 const INTRODUCTION: &str = "\
@@ -42,15 +43,54 @@ fn help_is_what_the_documentation_says() {
     command.build();
     let mut page = INTRODUCTION.to_owned();
     write_help(&mut command, "salver", &mut page);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
-    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
-        std::fs::write(&file, &page).unwrap();
-    }
+    check_page("cli.md", |_| page);
+}
+
+/// Checks that a page of the documentation is what it is to be made of itself.
+fn check_page(name: &str, make: impl FnOnce(&str) -> String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(name);
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let page = make(&kept);
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        std::fs::write(&file, page).unwrap();
+        return;
+    }
     assert!(
         kept == page,
-        "docs/cli.md is out of date; run UPDATE_GOLDEN=1 cargo test -p salver"
+        "docs/{name} is out of date; run UPDATE_GOLDEN=1 cargo test -p salver"
     );
+}
+
+const FLAGS_BEGIN: &str = "<!-- flags: written by UPDATE_GOLDEN=1 cargo test -p salver -->\n";
+const FLAGS_END: &str = "<!-- end of flags -->";
+
+fn flags_table() -> String {
+    let mut table = "| flag | default | here |\n|---|---|---|\n".to_owned();
+    for flag in TF_FLAGS {
+        let default = match flag.default {
+            "" => "none",
+            default => default,
+        };
+        let here = match flag.effect {
+            Effect::Declared => "the same".to_owned(),
+            Effect::Does(text) => text.to_owned(),
+            Effect::Later(text) => format!("**Not yet.** {text}"),
+            Effect::Nothing(why) => format!("**No effect:** {why}."),
+        };
+        writeln!(table, "| `--{}` | {default} | {here} |", flag.name).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_page_for_users_of_tensorflow_serving_has_every_flag() {
+    check_page("tensorflow-serving.md", |kept| {
+        let (before, rest) = kept.split_once(FLAGS_BEGIN).expect("a place for the table");
+        let (_, after) = rest.split_once(FLAGS_END).expect("the table's end");
+        format!("{before}{FLAGS_BEGIN}{}{FLAGS_END}{after}", flags_table())
+    });
 }
 
 #[test]
