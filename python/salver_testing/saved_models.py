@@ -265,18 +265,21 @@ def halves() -> Graph:
 
 
 def slow() -> Graph:
-    """Returns a model that multiplies large matrices for a second or so before it gives back what it is sent."""
+    """Returns a model that multiplies matrices of a `size` before it gives back what it is sent.
+
+    The size [2500, 2500] takes a second or so; zeros, as in a warm-up, nothing.
+    """
     graph = Graph()
     x = graph.placeholder("x", FLOAT, [-1])
-    shape = graph.constant("shape", [2500, 2500], "int32")
-    product = graph.node("RandomUniform", "random", shape, T=type_(INT32), dtype=type_(FLOAT))
+    size = graph.placeholder("size", INT32, [2])
+    product = graph.node("RandomUniform", "random", size, T=type_(INT32), dtype=type_(FLOAT))
     for step in range(2):
         product = graph.node("MatMul", f"product{step}", product, product, T=type_(FLOAT))
     axes = graph.constant("axes", [0, 1], "int32")
     total = graph.node("Max", "total", product, axes, T=type_(FLOAT), Tidx=type_(INT32), keep_dims=False)
     nothing = graph.node("Mul", "nothing", total, graph.constant("zero", 0.0), T=type_(FLOAT))
     y = graph.node("AddV2", "y", x, nothing, T=type_(FLOAT))
-    graph.signature("serving_default", {"x": (x, FLOAT, [-1])}, {"y": (y, FLOAT, [-1])})
+    graph.signature("serving_default", {"x": (x, FLOAT, [-1]), "size": (size, INT32, [2])}, {"y": (y, FLOAT, [-1])})
     return graph
 
 

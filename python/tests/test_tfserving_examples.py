@@ -1,6 +1,7 @@
 """Rows of `tensorflow.Example` over gRPC and REST: answers, their model_spec, and what does not fit into memory."""
 
 import json
+from pathlib import Path
 
 import grpc
 import pytest
@@ -8,7 +9,8 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_p
 
 from salver_testing.clients import Grpc, Rest, predict_request
 from salver_testing.examples import CLASSIFY, REGRESS, ask_all, classify, example, regress, rows, task
-from salver_testing.saved_models import tensor_proto
+from salver_testing.saved_models import place, slow, tensor_proto
+from salver_testing.server import Server
 from salver_testing.tensors import make_tensor
 
 ROW = example(x=2.0)
@@ -149,3 +151,13 @@ def test_no_bytes_stay_reserved(saved_models_rest: Rest) -> None:
     text = saved_models_rest.get("/metrics").body.decode()
     inflight = [line for line in text.splitlines() if "inflight_bytes " in line and not line.startswith("#")]
     assert [float(line.split()[-1]) for line in inflight] == [0.0]
+
+
+def test_the_server_ends_well_although_tensorflow_is_busy(tmp_path: Path, has_tensorflow: None) -> None:
+    place(tmp_path, "slow", "1", slow())
+    size = make_tensor([8000, 8000], "int32")
+    with Server(tmp_path, "--drain-timeout=100ms", engine="tensorflow") as server:
+        with Grpc(server.grpc) as client, pytest.raises(grpc.RpcError):
+            client.predict("slow", timeout=0.5, x=make_tensor([1.0]), size=size)
+        assert server.stop() == 0
+    assert "still in use at the end" in server.log_text()

@@ -400,7 +400,7 @@ def test_failure(saved_models_grpc: Grpc, row: Row) -> None:
 
 def test_a_deadline_that_passes_while_the_model_runs(saved_models_grpc: Grpc) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        saved_models_grpc.predict("slow", timeout=0.2, x=make_tensor([1.0]))
+        saved_models_grpc.predict("slow", timeout=0.2, x=X, size=make_tensor([2500, 2500], "int32"))
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 

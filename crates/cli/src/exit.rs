@@ -1,6 +1,7 @@
 //! How the process ends: codes that scripts can tell apart, and messages.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::output;
@@ -27,6 +28,13 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Ends the process although an engine is busy; what was printed is out first.
+pub(crate) fn at_once(code: i32) -> ! {
+    // Whoever read it has gone if this fails.
+    drop(std::io::stdout().flush());
+    salver_memory::exit_at_once(code)
 }
 
 /// A command that did not do what it was asked for.

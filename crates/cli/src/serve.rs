@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use crate::args::ServeArgs;
 use crate::certificates::Certificates;
 use crate::config::{self, Env, Looks, Mistake, ServeConfig};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::machine::Machine;
 use crate::models::Models;
 use crate::signals::{Signals, Stop};
@@ -212,9 +212,12 @@ async fn unload(models: Models, signals: &mut Signals) -> Exit {
     let deadline = Instant::now() + UNLOAD_TIMEOUT;
     let unloading = spawn_blocking(move || models.stop(deadline));
     let stragglers = signals.unless_insisted(unloading).await.unwrap_or_default();
-    for id in stragglers {
+    for id in &stragglers {
         tracing::warn!(model = %id.name, version = id.version, "still in use at the end");
     }
     tracing::info!("stopped");
+    if !stragglers.is_empty() {
+        exit::at_once(Exit::Done as i32);
+    }
     Exit::Done
 }

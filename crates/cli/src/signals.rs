@@ -1,8 +1,8 @@
 //! SIGTERM and SIGINT: the first asks, the second insists.
 
-use std::process;
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit;
 
 /// A signal that ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Stop {
     /// Ends the process at once, whatever is in flight.
     pub(crate) fn insist(self) -> ! {
         tracing::warn!(signal = self.name(), "second signal: ending at once");
-        process::exit(self.exit_code())
+        exit::at_once(self.exit_code())
     }
 }
 

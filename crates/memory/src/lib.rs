@@ -1,14 +1,14 @@
-//! Asks the system's allocator to give freed memory back.
+//! Asks the system for what the standard library has no call for: freed memory back, and an end without cleaning up.
 //!
-//! Owns two settings of the GNU C library's allocator and nothing else; on other systems both functions do nothing. A
-//! crate of its own because it is the only place outside of the engines that calls C.
+//! Owns two settings of the GNU C library's allocator, which do nothing on other systems, and the call that ends the
+//! process at once. A crate of its own because it is the only place outside of the engines that calls C.
 //!
-//! Why: that allocator maps large blocks on their own and unmaps them when they are freed, but with every such block
+//! Why memory: that allocator maps large blocks on their own and unmaps them when they are freed, but with every such block
 //! that is freed it raises the size that counts as large, up to 32 MB. Weights of 1 to 32 MB then stay resident after
 //! their model has been unloaded. A fixed size keeps models apart from the heap; what is left is trimmed after an
 //! unload. Another allocator would do as well, at twice the resident memory of a small server.
 
-#[allow(unsafe_code, reason = "the two calls to C that this crate is about")]
+#[allow(unsafe_code, reason = "the calls to C that this crate is about")]
 mod ffi;
 
 /// Blocks of this size and more are mapped on their own: weights are, tensors of single requests are not, because a
@@ -27,4 +27,12 @@ pub fn configure() {
 /// unload, never for a request.
 pub fn release_free_memory() {
     ffi::trim();
+}
+
+/// Ends the process at once, with this exit code.
+///
+/// For when threads of an engine are busy and will not stop: the usual way out runs what the engine's library has
+/// registered for the end of the process, which frees what those threads use, and the process crashes instead of ending.
+pub fn exit_at_once(code: i32) -> ! {
+    ffi::exit_at_once(code)
 }

@@ -1,9 +1,13 @@
 //! Rows of `tensorflow.Example` in, results out.
 
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use proptest::prelude::*;
 use prost::Message as _;
 use salver_proto::tensorflow::feature::Kind;
-use salver_proto::tensorflow::{BytesList, Example, FloatList, Int64List};
+use salver_proto::tensorflow::{BytesList, Example, Feature, FloatList, Int64List};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::inference::{Classifications, Regressions, Results};
@@ -266,11 +270,79 @@ fn results_are_laid_out_as_clients_know_them() {
     );
 }
 
-proptest::proptest! {
+/// Values of one kind, and how JSON writes them.
+fn kinds() -> impl Strategy<Value = (Kind, Value)> {
+    let longs = prop::collection::vec(any::<i64>(), 1..5).prop_map(|value| {
+        let json = json!(value);
+        (Kind::Int64List(Int64List { value }), json)
+    });
+    // A float without a fraction would be written as an integer.
+    let halves = (-1_000_000..1_000_000_i32).prop_map(|whole| whole as f32 + 0.5);
+    let floats = prop::collection::vec(halves, 1..5).prop_map(|value| {
+        let json = json!(value);
+        (Kind::FloatList(FloatList { value }), json)
+    });
+    let text = prop::collection::vec(any::<String>(), 1..5).prop_map(|texts| {
+        let json = json!(texts);
+        let value = texts.into_iter().map(Bytes::from).collect();
+        (Kind::BytesList(BytesList { value }), json)
+    });
+    let bytes = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..5);
+    let bytes = bytes.prop_map(|values| {
+        let objects: Vec<Value> = values
+            .iter()
+            .map(|bytes| json!({ "b64": STANDARD.encode(bytes) }))
+            .collect();
+        let value = values.into_iter().map(Bytes::from).collect();
+        (Kind::BytesList(BytesList { value }), json!(objects))
+    });
+    prop_oneof![longs, floats, text, bytes]
+}
+
+/// A row, and how JSON writes it; a single value may do without its list.
+fn written_rows() -> impl Strategy<Value = (Example, Value)> {
+    let feature = (kinds(), any::<bool>());
+    prop::collection::btree_map("[a-zé\"]{0,6}", feature, 0..5).prop_map(|features| {
+        let mut example = Example::default();
+        let mut json = serde_json::Map::new();
+        for (name, ((kind, values), is_bare)) in features {
+            let value = match values.as_array().map(Vec::as_slice) {
+                Some([only]) if is_bare => only.clone(),
+                _ => values,
+            };
+            json.insert(name.clone(), value);
+            let features = example.features.get_or_insert_default();
+            features.feature.insert(name, Feature { kind: Some(kind) });
+        }
+        (example, Value::Object(json))
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_json_writes_generated_code_reads(
+        written in prop::collection::vec(written_rows(), 1..6),
+        context in prop::option::of(written_rows()),
+    ) {
+        let mut body = json!({ "examples": written.iter().map(|(_, json)| json.clone()).collect::<Vec<_>>() });
+        if let Some((_, json)) = &context {
+            body["context"] = json.clone();
+        }
+        let expected: Vec<Example> = written
+            .into_iter()
+            .map(|(row, _)| {
+                let mut merged = context.clone().map(|(context, _)| context).unwrap_or_default();
+                merged.merge(&row.encode_to_vec()[..]).expect("encoded just now");
+                merged
+            })
+            .collect();
+        prop_assert_eq!(rows(&body.to_string()), expected);
+    }
+
     #[test]
     fn both_ways_of_reading_agree(
         key in "examples|context|x",
-        values in proptest::collection::vec(
+        values in prop::collection::vec(
             "null|true|-?[0-9]{1,20}|[0-9]\\.[0-9]|\"[a-z]{0,3}\"|\\{\"b64\": \"(AA==|A)\"\\}|\\[\\]|\\{\\}",
             0..4,
         ),
@@ -283,9 +355,9 @@ proptest::proptest! {
         for body in [&body[..], body.get(..cut).unwrap_or_default()] {
             let carefully = parse_carefully(body.as_bytes());
             let optimistically = parse_optimistically(body.as_bytes());
-            proptest::prop_assert_eq!(optimistically.is_some(), carefully.is_ok());
+            prop_assert_eq!(optimistically.is_some(), carefully.is_ok());
             if let (Some(a), Ok(b)) = (optimistically, carefully) {
-                proptest::prop_assert!(a.examples.into_tensor() == b.examples.into_tensor());
+                prop_assert!(a.examples.into_tensor() == b.examples.into_tensor());
             }
         }
     }
