@@ -9,12 +9,12 @@ use std::time::Instant;
 use salver_protocol::config::{ModelConfig, ModelsFile, TENSORFLOW_PLATFORM};
 use salver_repository::{
     FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings,
-    Problem, SourceConfig, discover,
+    Problem, RequestLogSink, SourceConfig, discover,
 };
 use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
 };
-use salver_server::WarmupRequests;
+use salver_server::{LoggingConfig, RequestLogs, WarmupRequests};
 use salver_telemetry::{Metrics, VersionState};
 
 use crate::config::{Looks, ModelsAt, ServeConfig};
@@ -30,6 +30,7 @@ use crate::{engine, files, output};
 pub(crate) struct Models {
     pub(crate) manager: Manager<LoadedModel>,
     pub(crate) metrics: Metrics,
+    pub(crate) request_logs: RequestLogs,
     /// What is served, and what changes it.
     pub(crate) list: Arc<ModelList>,
     source: SourceTask,
@@ -67,12 +68,14 @@ impl Models {
         let (manager, aspired) = Manager::start(manager_config(config), listener);
         labels.attach(&manager);
         let labels_of_source = labels.clone();
+        let request_logs = RequestLogs::new(metrics.clone());
         let source = SourceConfig {
             roots: reload::roots(&served),
             poll_interval: match config.looks {
                 Looks::Every(interval) => Some(interval),
                 Looks::Once | Looks::Never => None,
             },
+            on_request_log: Some(on_request_log(&request_logs)),
             on_labels: Some(Arc::new(move |name: &str, labels: &_| {
                 labels_of_source.want(name, labels);
             })),
@@ -99,6 +102,7 @@ impl Models {
         let source = source.watch(aspired);
         Ok(Self {
             manager,
+            request_logs,
             metrics,
             list: Arc::new(list),
             source,
@@ -252,6 +256,7 @@ fn of_base_path(name: &str, path: &str) -> Result<Served, Failure> {
 fn of_list(models: Vec<ModelConfig>, list: &ListConfig) -> Result<Served, Failure> {
     reload::check_names(&models, &[])
         .and_then(|()| reload::check_platforms(&models, list))
+        .and_then(|()| reload::check_request_logs(&models))
         .map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Served::of(models))
 }
@@ -268,6 +273,22 @@ pub(crate) fn entry(name: &str, base_path: &str, settings: ModelSettings) -> Mod
         base,
         settings,
     }
+}
+
+/// Returns what follows the settings of models on the logging of their requests.
+fn on_request_log(request_logs: &RequestLogs) -> RequestLogSink {
+    let request_logs = request_logs.clone();
+    Arc::new(move |model, settings| {
+        let config = settings.map(|settings| LoggingConfig {
+            collector: settings.form.clone(),
+            filename_prefix: settings.filename_prefix.clone(),
+            sampling_rate: settings.sampling_rate.get(),
+            ..LoggingConfig::default()
+        });
+        if let Err(error) = request_logs.set_model(model, config.as_ref()) {
+            tracing::error!(model, %error, "requests are not logged");
+        }
+    })
 }
 
 fn manager_config(config: &ServeConfig) -> ManagerConfig {

@@ -8,12 +8,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use salver_protocol::config::{ModelConfig, TENSORFLOW_PLATFORM, VersionPolicy};
+use salver_protocol::config::{LoggingConfig, ModelConfig, TENSORFLOW_PLATFORM, VersionPolicy};
 use salver_repository::{
-    LoadedModel, ModelSettings, Root, RootsHandle, VersionPolicyConfig, discover,
+    LoadedModel, ModelSettings, RequestLogSettings, Root, RootsHandle, SamplingRate,
+    VersionPolicyConfig, discover,
 };
 use salver_servable::{Manager, Patience, State};
-use salver_server::{Code, Reload, ReloadError, ServedBy, ServedModel, load_error_code};
+use salver_server::{
+    Code, Reload, ReloadError, RequestLogs, ServedBy, ServedModel, load_error_code,
+};
 
 use crate::labels::Labels;
 use crate::models;
@@ -117,6 +120,7 @@ impl ModelList {
             self.check_labels(&models)?;
         }
         check_platforms(&models, &self.config)?;
+        check_request_logs(&models)?;
         let after = Served::of(models);
         let new: Vec<Arc<str>> = after.names.difference(&before.names).cloned().collect();
         let outcome = self.change(&before, after, &new, Patience::LastTry);
@@ -162,7 +166,8 @@ impl ModelList {
         }
         let models = std::slice::from_ref(model);
         check_names(models, &before.listed)?;
-        check_platforms(models, &self.config)
+        check_platforms(models, &self.config)?;
+        check_request_logs(models)
     }
 
     fn is_available(&self, name: &str, version: Option<i64>) -> bool {
@@ -287,6 +292,15 @@ pub(crate) fn roots(served: &Served) -> Vec<Root> {
         .collect()
 }
 
+/// Returns a model's request log; a share that is none was refused when the list came.
+fn request_log(config: &LoggingConfig) -> Option<RequestLogSettings> {
+    Some(RequestLogSettings {
+        form: config.collector.clone(),
+        filename_prefix: config.filename_prefix.clone(),
+        sampling_rate: SamplingRate::new(config.share())?,
+    })
+}
+
 /// Checks what a list says by itself, and beside the one before.
 pub(crate) fn check_names(
     models: &[ModelConfig],
@@ -313,6 +327,14 @@ pub(crate) fn check_names(
         }
     }
     Ok(())
+}
+
+/// Checks that requests can be logged as asked.
+pub(crate) fn check_request_logs(models: &[ModelConfig]) -> Result<(), ReloadError> {
+    let configs = models
+        .iter()
+        .filter_map(|model| Some((model.name.as_str(), model.logging.as_ref()?)));
+    RequestLogs::check(configs).map_err(|error| ReloadError::RequestLog(error.to_string()))
 }
 
 /// Checks that every model can be run by something.
@@ -393,6 +415,7 @@ fn root(model: &ModelConfig) -> Root {
     let settings = ModelSettings {
         version_policy,
         labels: model.labels.clone(),
+        request_log: model.logging.as_ref().and_then(request_log),
         ..ModelSettings::default()
     };
     Root::Model(models::entry(&model.name, &model.base_path, settings))

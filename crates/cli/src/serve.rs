@@ -130,6 +130,7 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
         manager: models.manager.clone(),
         metrics: models.metrics.clone(),
         reload: Some(models.list.clone()),
+        request_logs: models.request_logs.clone(),
     };
     let certificates = config.tensorflow.files.ssl.zip(settings.tls.clone());
     let server_config = ServerConfig {

@@ -16,7 +16,7 @@ mod examples;
 mod results;
 
 pub use decode::{InferenceRequest, MultiInferenceRequest, Task, decode_multi, decode_request};
-pub use encode::{encode_multi, encode_response};
+pub use encode::{encode_multi, encode_multi_request, encode_request, encode_response};
 pub use examples::Examples;
 pub use results::{Classifications, Regressions, ResultError, Results};
 

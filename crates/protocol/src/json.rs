@@ -23,6 +23,7 @@ mod error;
 mod examples;
 mod excerpt;
 mod feature;
+pub mod log;
 mod nested;
 mod number_text;
 mod numbers;

@@ -17,7 +17,7 @@ use salver_backend::ModelFiles;
 use salver_servable::{LoadError, LoadErrorKind};
 
 use crate::discover::{self, FolderKind, Found, FoundModel};
-use crate::{ModelBase, ModelSettings, Problem, Root, layout};
+use crate::{ModelBase, ModelSettings, Problem, RequestLogSettings, Root, layout};
 
 mod version;
 
@@ -63,6 +63,11 @@ pub(crate) enum Change {
         name: Arc<str>,
         problem: Option<LoadError>,
     },
+    /// Which requests of a model are to be logged.
+    RequestLog {
+        name: Arc<str>,
+        request_log: Option<RequestLogSettings>,
+    },
     /// Why a version that is there is not offered; `None` once that is over.
     Report {
         name: Arc<str>,
@@ -105,6 +110,7 @@ struct Model {
     labels: BTreeMap<String, i64>,
     /// What was said to be wrong with it and still stands.
     complaint: Option<LoadError>,
+    request_log: Option<RequestLogSettings>,
 }
 
 /// What one look collects.
@@ -239,6 +245,7 @@ impl Poller {
                 offered: None,
                 labels: BTreeMap::new(),
                 complaint: None,
+                request_log: None,
             });
         root_path.clone_into(&mut model.root_path);
         model.settings = settings;
@@ -277,6 +284,12 @@ impl Poller {
                 look.withdrawn.push(Change::Labels {
                     name: name.clone(),
                     labels,
+                });
+            }
+            if model.request_log.is_some() {
+                look.withdrawn.push(Change::RequestLog {
+                    name: name.clone(),
+                    request_log: None,
                 });
             }
             false
@@ -391,6 +404,13 @@ impl Model {
             look.changes.push(Change::Labels {
                 name: Arc::clone(name),
                 labels,
+            });
+        }
+        if self.request_log != self.settings.request_log {
+            self.request_log.clone_from(&self.settings.request_log);
+            look.changes.push(Change::RequestLog {
+                name: Arc::clone(name),
+                request_log: self.request_log.clone(),
             });
         }
     }

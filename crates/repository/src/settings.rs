@@ -9,6 +9,11 @@
 //!
 //! [labels]
 //! stable = 1                    # clients may ask for `stable` in the place of a number
+//!
+//! [request_log]
+//! type = "jsonl"                # or "tfrecord", whose files are warm-up files
+//! filename_prefix = "/var/log/salver/digits"
+//! sampling_rate = 0.01          # the share of requests
 //! ```
 
 use std::collections::BTreeMap;
@@ -77,6 +82,40 @@ pub struct ModelSettings {
     pub version_policy: Option<VersionPolicyConfig>,
     /// Names that clients may use in the place of version numbers.
     pub labels: BTreeMap<String, i64>,
+    /// Which requests are logged, and where to.
+    pub request_log: Option<RequestLogSettings>,
+}
+
+/// Which requests of a model are logged, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLogSettings {
+    /// `tfrecord` or `jsonl`; empty for the former.
+    pub form: String,
+    /// How the names of the files begin, with their folder.
+    pub filename_prefix: String,
+    /// The share of requests.
+    pub sampling_rate: SamplingRate,
+}
+
+/// A share from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingRate(f64);
+
+// It is never NaN.
+impl Eq for SamplingRate {}
+
+impl SamplingRate {
+    /// Returns the share, or `None` if it is none.
+    #[must_use]
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// Returns the share.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
 }
 
 impl ModelSettings {
@@ -98,6 +137,10 @@ impl ModelSettings {
                 .clone()
                 .or_else(|| defaults.version_policy.clone()),
             labels: labels.clone(),
+            request_log: self
+                .request_log
+                .clone()
+                .or_else(|| defaults.request_log.clone()),
         }
     }
 

@@ -16,7 +16,7 @@ use salver_servable::{Aspired, AspiredVersions, Source, SourceTask};
 
 use crate::loader::{ModelLoader, ModelLoaderFactory};
 use crate::poll::{Change, Now, Poller};
-use crate::{ModelEntry, Problem};
+use crate::{ModelEntry, Problem, RequestLogSettings};
 
 /// How long files rest to count as finished; less if folders are looked at more often than that.
 ///
@@ -32,6 +32,9 @@ const EARLY_LOOK_PART: u32 = 5;
 
 /// Told the labels of a model whenever they change.
 pub type LabelSink = Arc<dyn Fn(&str, &BTreeMap<String, i64>) + Send + Sync>;
+
+/// Told which requests of a model are to be logged whenever that changes.
+pub type RequestLogSink = Arc<dyn Fn(&str, Option<&RequestLogSettings>) + Send + Sync>;
 
 /// Where models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub struct SourceConfig {
     pub poll_interval: Option<Duration>,
     /// Told the labels of models.
     pub on_labels: Option<LabelSink>,
+    /// Told which requests of models are to be logged.
+    pub on_request_log: Option<RequestLogSink>,
 }
 
 impl fmt::Debug for SourceConfig {
@@ -236,6 +241,11 @@ impl Watch {
                 }
             }
             Change::Complaint { name, problem } => self.aspired.complain(&name, problem),
+            Change::RequestLog { name, request_log } => {
+                if let Some(on_request_log) = &self.config.on_request_log {
+                    on_request_log(&name, request_log.as_ref());
+                }
+            }
             Change::Report {
                 name,
                 version,

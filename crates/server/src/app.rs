@@ -18,6 +18,7 @@ use crate::context::{RequestContext, RequestIds};
 use crate::grpc::Standard;
 use crate::listen::Peer;
 use crate::reload::Reload;
+use crate::request_log::RequestLogs;
 use crate::response::ResponseBody;
 use crate::tasks::CpuPool;
 use crate::trace::Tracer;
@@ -71,6 +72,7 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) standard: Standard,
     pub(crate) tracer: Tracer,
+    pub(crate) request_logs: RequestLogs,
     pub(crate) is_ready: AtomicBool,
 }
 

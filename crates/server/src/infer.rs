@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::request_log::Exchange;
 use crate::status::{Code, ServeError};
 use crate::trace::RunSpan;
 use crate::work::Work;
@@ -75,33 +76,42 @@ pub(crate) struct Job {
 pub(crate) struct Answer {
     pub(crate) handle: Handle<LoadedModel>,
     pub(crate) signature: Arc<Signature>,
-    requested: Vec<usize>,
-    outputs: Vec<Tensor>,
+    pub(crate) outputs: Outputs,
     metrics: Arc<SignatureMetrics>,
 }
 
-impl Answer {
+/// What a model answered; a clone shares the tensors.
+#[derive(Clone, Debug)]
+pub(crate) struct Outputs {
+    signature: Arc<Signature>,
+    requested: Vec<usize>,
+    tensors: Vec<Tensor>,
+}
+
+impl Outputs {
     /// Returns the outputs beside the names clients know them by.
-    pub(crate) fn named_outputs(&self) -> Vec<(&str, &Tensor)> {
+    pub(crate) fn named(&self) -> Vec<(&str, &Tensor)> {
         let names = self
             .requested
             .iter()
             .map(|&output_idx| &*self.signature.outputs[output_idx].name);
-        names.zip(&self.outputs).collect()
+        names.zip(&self.tensors).collect()
     }
 
     /// Returns an output by its name in the graph.
-    pub(crate) fn output(&self, tensor_name: &str) -> Option<&Tensor> {
+    pub(crate) fn by_tensor_name(&self, tensor_name: &str) -> Option<&Tensor> {
         let is_wanted =
             |&output_idx: &usize| *self.signature.outputs[output_idx].tensor_name == *tensor_name;
-        self.outputs.get(self.requested.iter().position(is_wanted)?)
+        self.tensors.get(self.requested.iter().position(is_wanted)?)
     }
 
-    /// Returns the memory that the outputs take, in bytes.
+    /// Returns the memory that they take, in bytes.
     pub(crate) fn num_bytes(&self) -> usize {
-        self.outputs.iter().map(Tensor::num_bytes).sum()
+        self.tensors.iter().map(Tensor::num_bytes).sum()
     }
+}
 
+impl Answer {
     /// Counts the time of encoding.
     pub(crate) fn encoded(&self, elapsed: Duration) {
         self.metrics.observe(Phase::Encode, elapsed);
@@ -120,15 +130,27 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
     } = job;
     let metrics = Arc::clone(handle.metrics(&signature.name));
     metrics.observe(Phase::Decode, decode);
+    work.draw_for_log(|log| Exchange {
+        log,
+        api,
+        model: handle.id().clone(),
+        signature: Arc::clone(&signature),
+        inputs: inputs.clone(),
+        outputs: None,
+        questions: Vec::new(),
+    });
     let traced = work.app.tracer.is_on().then(Instant::now);
-    let outputs = work.reservation.sibling();
+    let of_outputs = work.reservation.sibling();
     let batch = Batch {
         signature: Arc::clone(&signature),
         inputs,
         requested: requested.clone(),
         deadline: work.deadline,
         // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
-        hold: Some(Arc::new(std::mem::replace(&mut work.reservation, outputs))),
+        hold: Some(Arc::new(std::mem::replace(
+            &mut work.reservation,
+            of_outputs,
+        ))),
     };
     let executed = handle
         .executor()
@@ -149,13 +171,19 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
             encode_started: Instant::now(),
         }));
     }
-    work.reservation
-        .hold(executed.outputs.iter().map(Tensor::num_bytes).sum());
+    let outputs = Outputs {
+        signature: Arc::clone(&signature),
+        requested,
+        tensors: executed.outputs,
+    };
+    work.reservation.hold(outputs.num_bytes());
+    if let Some(exchange) = &mut work.exchange {
+        exchange.outputs = Some(outputs.clone());
+    }
     Ok(Answer {
         handle,
         signature,
-        requested,
-        outputs: executed.outputs,
+        outputs,
         metrics,
     })
 }

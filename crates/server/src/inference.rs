@@ -23,7 +23,7 @@ use salver_telemetry::Api;
 use salver_tensor::Tensor;
 use tokio::time::Instant;
 
-use crate::infer::{self, Answer, Job};
+use crate::infer::{self, Answer, Job, Outputs};
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -122,6 +122,7 @@ impl InferenceMethod {
 }
 
 /// One question about each row, to a signature that has the form for it.
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     method: InferenceMethod,
     signature: Arc<Signature>,
@@ -148,6 +149,14 @@ impl Question {
         })
     }
 
+    pub(crate) fn method(&self) -> InferenceMethod {
+        self.method
+    }
+
+    pub(crate) fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
     /// Returns who answers it.
     pub(crate) fn echo<'a>(&'a self, answer: &'a Answer) -> ModelSpecEcho<'a> {
         ModelSpecEcho {
@@ -160,12 +169,12 @@ impl Question {
     /// Reads its answer out of what was run.
     pub(crate) fn results<'a>(
         &self,
-        answer: &'a Answer,
+        outputs: &'a Outputs,
         num_rows: usize,
     ) -> Result<Results<'a>, ServeError> {
         let output = |alias| {
             let output_idx = self.signature.output_idx(alias)?;
-            answer.output(&self.signature.outputs[output_idx].tensor_name)
+            outputs.by_tensor_name(&self.signature.outputs[output_idx].tensor_name)
         };
         let results = match self.method {
             InferenceMethod::Classify => {
@@ -229,7 +238,11 @@ pub(crate) async fn run(
         requested,
         decode: decode_started.elapsed(),
     };
-    let answer = infer::run(work, job).await?;
+    let ran = infer::run(work, job).await;
+    if let Some(exchange) = &mut work.exchange {
+        exchange.questions.clone_from(&questions);
+    }
+    let answer = ran?;
     Ok(Answered {
         questions,
         answer,

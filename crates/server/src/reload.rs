@@ -118,6 +118,9 @@ pub enum ReloadError {
     /// A list that a file is read again for.
     #[error("the list of models is read again and again from --model_config_file; change it there")]
     InFile,
+    /// Requests cannot be logged as asked.
+    #[error("{0}")]
+    RequestLog(String),
     /// New models that did not load.
     #[error("{0}")]
     NotAvailable(String),

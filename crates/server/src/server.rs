@@ -24,6 +24,7 @@ use crate::context::RequestIds;
 use crate::grpc::Standard;
 use crate::listen::{BindError, Listener, Port};
 use crate::reload::Reload;
+use crate::request_log::RequestLogs;
 use crate::tasks::{CpuPool, Tasks};
 use crate::tls::{Tls, TlsHandle};
 use crate::trace::Tracer;
@@ -40,6 +41,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Takes new lists of models; `None` if they cannot be changed from outside.
     pub reload: Option<Arc<dyn Reload>>,
+    /// Where requests are logged, if any model's are.
+    pub request_logs: RequestLogs,
 }
 
 impl fmt::Debug for Services {
@@ -105,6 +108,7 @@ impl Server {
             ids: RequestIds::new(RandomState::new().hash_one(std::process::id())),
             standard: Standard::new(),
             tracer: Tracer::default(),
+            request_logs: services.request_logs,
             is_ready: AtomicBool::new(false),
             manager: services.manager,
             metrics: services.metrics,
@@ -168,6 +172,7 @@ impl Server {
         app.standard.end_watches().await;
         app.tracer.end(None);
         accepting.join_all().await;
+        app.request_logs.stop().await;
         let mut num_cut = 0;
         while let Ok(cut) = cuts.try_recv() {
             num_cut += cut;

@@ -162,6 +162,7 @@ fn reload_code(error: &ReloadError) -> Code {
         | ReloadError::UnsupportedPlatform { .. }
         | ReloadError::PlatformChanged { .. }
         | ReloadError::Name(_)
+        | ReloadError::RequestLog(_)
         | ReloadError::Invalid(_) => Code::InvalidArgument,
         ReloadError::LabelUnavailable { .. } | ReloadError::InFolder(_) | ReloadError::InFile => {
             Code::FailedPrecondition

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::admission::Reservation;
 use crate::app::App;
 use crate::context::RequestContext;
+use crate::request_log::{Entry, Exchange, ModelLog};
 use crate::status::{Code, ServeError};
 use crate::trace::{RequestSpan, RunSpan};
 
@@ -25,6 +26,8 @@ pub(crate) struct Work<'a> {
     pub(crate) call: Option<Call>,
     /// The name of the model that it asks for; only needed while that is not resolved.
     pub(crate) asked: Option<String>,
+    /// What it asked and was answered, if it is to be logged.
+    pub(crate) exchange: Option<Box<Exchange>>,
     /// The run of its model, while requests are traced.
     pub(crate) run: Option<Box<RunSpan>>,
     api: &'static str,
@@ -45,6 +48,7 @@ impl<'a> Work<'a> {
             resolved: None,
             call: None,
             asked: None,
+            exchange: None,
             run: None,
             api,
             context,
@@ -68,10 +72,50 @@ impl<'a> Work<'a> {
         if let Some(detail) = error.and_then(ServeError::detail) {
             warn!(request_id = %self.context.id, detail, "request failed");
         }
+        self.log(code, error);
         if self.app.tracer.is_on() {
             self.trace(code);
         }
         self.reservation
+    }
+
+    /// Draws lots whether the request is logged, once its model is known.
+    pub(crate) fn draw_for_log(&mut self, keep: impl FnOnce(Arc<ModelLog>) -> Exchange) {
+        let Some(metrics) = &self.resolved else {
+            return;
+        };
+        let lot = || self.app.ids.next();
+        if let Some(log) = self.app.request_logs.draw(metrics.model().name(), lot) {
+            self.exchange = Some(Box::new(keep(log)));
+        }
+    }
+
+    /// Hands the request over to its log; one that failed before its model ran draws lots here.
+    fn log(&mut self, code: Code, error: Option<&ServeError>) {
+        let exchange = self.exchange.take();
+        let log = match (&exchange, error) {
+            (Some(exchange), _) => Some(Arc::clone(&exchange.log)),
+            (None, None) => None,
+            (None, Some(_)) => self.draw_for_failure(),
+        };
+        let Some(log) = log else { return };
+        let latency = self.context.started.elapsed();
+        self.app.request_logs.push(Entry {
+            log,
+            time: salver_telemetry::unix_time().saturating_sub(latency),
+            latency,
+            entrypoint: self.api,
+            request_id: self.context.id.to_string(),
+            code,
+            error: error.map(ServeError::to_string),
+            exchange,
+        });
+    }
+
+    fn draw_for_failure(&self) -> Option<Arc<ModelLog>> {
+        let resolved = self.resolved.as_ref().map(|metrics| metrics.model().name());
+        let model = resolved.or(self.asked.as_deref())?;
+        self.app.request_logs.draw(model, || self.app.ids.next())
     }
 
     fn trace(&mut self, code: Code) {

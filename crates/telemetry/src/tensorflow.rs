@@ -21,8 +21,9 @@ pub(crate) use histogram::{Examples, Micros};
 const MAX_NAMES: usize = 1000;
 
 /// What is counted for one model, whatever its version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ModelMetrics {
+    name: Arc<str>,
     /// By code.
     requests: [AtomicU64; CODES.len()],
     request_micros: [Micros; Call::COUNT],
@@ -32,6 +33,22 @@ pub struct ModelMetrics {
 }
 
 impl ModelMetrics {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            requests: Default::default(),
+            request_micros: Default::default(),
+            runtime_micros: Default::default(),
+            examples: Examples::default(),
+        }
+    }
+
+    /// Returns the model's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Counts a request by the name of the code it ended with and, if it succeeded, by how long it took.
     #[inline]
     pub fn request_ended(&self, call: Call, code: &str, elapsed: Duration) {
@@ -82,7 +99,12 @@ impl TensorFlowMetrics {
         let mut models = self.models();
         match models.get(name) {
             Some(model) => Arc::clone(model),
-            None => Arc::clone(models.entry(name.into()).or_default()),
+            None => {
+                let name: Arc<str> = name.into();
+                let model = Arc::new(ModelMetrics::new(Arc::clone(&name)));
+                models.insert(name, Arc::clone(&model));
+                model
+            }
         }
     }
 

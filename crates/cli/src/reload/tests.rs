@@ -54,6 +54,7 @@ impl Fixture {
             roots,
             poll_interval: Some(Duration::from_millis(20)),
             on_labels: None,
+            on_request_log: None,
         };
         let factory = ModelLoaderFactory {
             registry: Registry::new(vec![Arc::new(Rten)]),

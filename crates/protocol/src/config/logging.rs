@@ -21,6 +21,16 @@ pub struct LoggingConfig {
     pub custom: Option<CustomLogging>,
 }
 
+impl LoggingConfig {
+    /// Returns the share of requests that a server logs which nobody told where it runs and which of many it is.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let is_for_all = |task: &&TaskSampling| task.place.is_empty() && task.task_idx.is_none();
+        let of_all = self.task_sampling.iter().find(is_for_all);
+        of_all.map_or(self.sampling_rate, |task| task.sampling_rate)
+    }
+}
+
 /// The share of requests that one server of many logs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSampling {

@@ -1,11 +1,11 @@
 //! Writing answers.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use salver_wire::{Writer, len_field_len};
 
-use super::{Classifications, ModelSpecEcho, Regressions, Results};
-use crate::VersionChoice;
+use super::{Classifications, ModelSpecEcho, Regressions, Results, Task};
 use crate::model_spec::ModelSpecView;
+use crate::{ModelSpec, VersionChoice};
 
 /// Field numbers.
 mod field {
@@ -29,8 +29,60 @@ mod field {
     pub(super) const VALUE: u32 = 1;
 }
 
+/// Field numbers of requests.
+mod request_field {
+    /// Of `ClassificationRequest` and `RegressionRequest`.
+    pub(super) const MODEL_SPEC: u32 = 1;
+    /// Of `MultiInferenceRequest`.
+    pub(super) const TASKS: u32 = 1;
+    /// Of all of them.
+    pub(super) const INPUT: u32 = 2;
+    /// Of `InferenceTask`.
+    pub(super) const TASK_MODEL_SPEC: u32 = 1;
+    pub(super) const TASK_METHOD_NAME: u32 = 2;
+    /// Of `Input`, and in that.
+    pub(super) const EXAMPLE_LIST: u32 = 1;
+    pub(super) const EXAMPLES: u32 = 1;
+}
+
 /// A key below 16 and four bytes.
 const FLOAT_FIELD_LEN: usize = 5;
+
+/// Appends a `ClassificationRequest` or a `RegressionRequest` about serialized examples.
+pub fn encode_request(model: &ModelSpec, rows: &[Bytes], out: &mut BytesMut) {
+    let model = model.as_view();
+    let mut writer = Writer::new(out);
+    writer.message(request_field::MODEL_SPEC, model.encoded_len());
+    model.write(&mut writer);
+    write_rows(&mut writer, rows);
+}
+
+/// Appends a `MultiInferenceRequest` about serialized examples.
+pub fn encode_multi_request(tasks: &[Task], rows: &[Bytes], out: &mut BytesMut) {
+    let mut writer = Writer::new(out);
+    for task in tasks {
+        writer.nested(request_field::TASKS, |writer| {
+            if let Some(model) = &task.model {
+                let model = model.as_view();
+                writer.message(request_field::TASK_MODEL_SPEC, model.encoded_len());
+                model.write(writer);
+            }
+            writer.bytes_field(request_field::TASK_METHOD_NAME, task.method_name.as_bytes());
+        });
+    }
+    write_rows(&mut writer, rows);
+}
+
+fn write_rows<B: BufMut>(writer: &mut Writer<B>, rows: &[Bytes]) {
+    let row_len = |row: &Bytes| len_field_len(request_field::EXAMPLES, row.len());
+    let list_len = rows.iter().map(row_len).sum();
+    let input_len = len_field_len(request_field::EXAMPLE_LIST, list_len);
+    writer.message(request_field::INPUT, input_len);
+    writer.message(request_field::EXAMPLE_LIST, list_len);
+    for row in rows {
+        writer.bytes_field(request_field::EXAMPLES, row);
+    }
+}
 
 /// Appends a `ClassificationResponse` or a `RegressionResponse`. Its length is known before the first byte is written,
 /// so `out` grows at most once.

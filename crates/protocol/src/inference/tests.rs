@@ -140,6 +140,39 @@ proptest! {
     }
 
     #[test]
+    fn requests_that_are_written_are_read_by_generated_code(
+        values in prop::collection::vec(any::<u32>().prop_map(|bits| bits as f32), 0..5),
+    ) {
+        let spec = ModelSpec {
+            name: "m".to_owned(),
+            version: VersionChoice::Latest,
+            signature_name: "s".to_owned(),
+        };
+        let examples = values.iter().map(|&value| example("x", value).encode_to_vec().into());
+        let rows: Vec<Bytes> = examples.collect();
+
+        let mut message = BytesMut::new();
+        encode_request(&spec, &rows, &mut message);
+        let expected = request(list(&values));
+        prop_assert_eq!(proto::ClassificationRequest::decode(&message[..]).expect("written"), expected);
+
+        let mut message = BytesMut::new();
+        let task = Task {
+            model: Some(spec),
+            method_name: "q".to_owned(),
+        };
+        encode_multi_request(&[task], &rows, &mut message);
+        let expected = proto::MultiInferenceRequest {
+            tasks: vec![proto::InferenceTask {
+                model_spec: request(list(&[])).model_spec,
+                method_name: "q".to_owned(),
+            }],
+            input: Some(list(&values)),
+        };
+        prop_assert_eq!(proto::MultiInferenceRequest::decode(&message[..]).expect("written"), expected);
+    }
+
+    #[test]
     fn answers_are_read_by_generated_code(
         labels in prop::option::of(prop::collection::vec("[a-zé]{0,4}", 6)),
         scores in prop::option::of(prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 6)),

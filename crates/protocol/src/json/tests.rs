@@ -8,6 +8,7 @@ mod answers;
 mod bodies;
 mod examples;
 mod hostile;
+mod log;
 mod mismatches;
 mod numbers;
 mod properties;

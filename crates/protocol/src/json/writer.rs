@@ -196,7 +196,7 @@ impl Place {
 }
 
 /// An output and how much of it is written.
-struct Output<'a> {
+pub(super) struct Output<'a> {
     alias: &'a str,
     dims: &'a [usize],
     elements: Elements<'a>,
@@ -228,6 +228,30 @@ impl<'a> Output<'a> {
             elements,
             num_written: 0,
         })
+    }
+
+    /// Returns a tensor whose strings are written as base64 if one of them is not text.
+    pub(super) fn readable(alias: &'a str, tensor: &'a Tensor) -> Result<Self, JsonError> {
+        let mut output = Self::new(alias, tensor)?;
+        if let Elements::Text(all) = output.elements
+            && all.iter().any(|text| str::from_utf8(text).is_err())
+        {
+            output.elements = Elements::Base64(all);
+        }
+        Ok(output)
+    }
+
+    /// Writes it whole, without a line feed.
+    pub(super) fn write_on_one_line(&mut self, out: &mut Vec<u8>) {
+        let place = Place {
+            layout: Layout::OneLine,
+            depth: 0,
+        };
+        let start = out.len();
+        self.write_value(0, place, out);
+        if matches!(self.elements, Elements::Base64(_)) {
+            join_lines(out, start);
+        }
     }
 
     /// Writes the next value that has the axes from `axis` inwards: lists in lists, or one element.
@@ -335,6 +359,17 @@ impl<'a> Output<'a> {
                 place.break_line(out);
                 out.push(b'}');
             }),
+        }
+    }
+}
+
+/// Takes out line feeds and what the next lines are indented by; text has neither in base64.
+fn join_lines(out: &mut Vec<u8>, start: usize) {
+    let mut is_indent = false;
+    for byte in out.split_off(start) {
+        is_indent = byte == b'\n' || (is_indent && byte == b' ');
+        if !is_indent {
+            out.push(byte);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::{Tree, long_ago, onnx};
 use crate::{ModelEntry, VersionPolicyConfig};
 
+mod told;
 mod trouble;
 
 const REST: Duration = Duration::from_secs(1);
@@ -65,6 +66,10 @@ fn describe(change: &Change) -> String {
             None => format!("content with {name}"),
             Some(problem) => format!("complain {name}: {problem}"),
         },
+        Change::RequestLog { name, request_log } => {
+            let prefix = request_log.as_ref().map(|log| &log.filename_prefix);
+            format!("log {name} {prefix:?}")
+        }
         Change::Report {
             name,
             version,
@@ -377,17 +382,6 @@ fn broken_settings_leave_the_model_as_it_was_and_are_told_once() {
         .tree
         .write("a/model.toml", b"versions = \"latest\"\n");
     assert_eq!(watched.look(), ["offer a [2]"]);
-}
-
-#[test]
-fn labels_are_told_when_they_change() {
-    let tree = old(&["a/1/model.onnx"]);
-    tree.write("a/model.toml", b"labels = { stable = 1 }\n");
-    let mut watched = Watched::new(tree);
-    assert_eq!(watched.look(), ["offer a [1]", r#"labels a {"stable": 1}"#]);
-    assert_eq!(watched.look(), NOTHING);
-    watched.tree.write("a/model.toml", b"");
-    assert_eq!(watched.look(), ["labels a {}"]);
 }
 
 #[test]

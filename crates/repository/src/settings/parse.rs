@@ -9,21 +9,28 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ModelSettings, VersionPolicyConfig};
+use super::{ModelSettings, RequestLogSettings, SamplingRate, VersionPolicyConfig};
 use crate::Problem;
 
 /// The settings file beside a model's versions.
 pub(crate) const FILE_NAME: &str = "model.toml";
 
 /// Every key, for suggestions.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "engine",
     "instances",
     "threads",
     "queue_capacity",
     "versions",
     "labels",
+    "request_log",
 ];
+
+/// Every key of `request_log`, for suggestions.
+const REQUEST_LOG_KEYS: [&str; 3] = ["type", "filename_prefix", "sampling_rate"];
+
+/// The forms of a request log.
+const REQUEST_LOG_FORMS: [&str; 2] = ["tfrecord", "jsonl"];
 
 /// The most requests that may wait for an instance: each has a slot that is reserved beforehand, and far fewer than
 /// these wait for longer than any client does.
@@ -92,7 +99,8 @@ impl Reader<'_> {
                 }
                 "versions" => settings.version_policy = self.version_policy(value),
                 "labels" => settings.labels = self.labels(value),
-                _ => self.unknown_key(name, key.span()),
+                "request_log" => settings.request_log = self.request_log(value),
+                _ => self.unknown_key(name, &KEYS, key.span()),
             }
         }
         settings
@@ -180,10 +188,66 @@ impl Reader<'_> {
         labels
     }
 
-    fn unknown_key(&mut self, name: &str, span: Range<usize>) {
-        let remedy = match closest(name, &KEYS) {
+    fn request_log(&mut self, value: &Spanned<DeValue<'_>>) -> Option<RequestLogSettings> {
+        let DeValue::Table(table) = value.get_ref() else {
+            let expected = "a table of `filename_prefix`, `sampling_rate` and `type`";
+            return self.expected("request_log", expected, value.get_ref(), value.span());
+        };
+        let (mut form, mut prefix, mut rate) = (None, None, None);
+        for (key, value) in in_file_order(table) {
+            let name: &str = key.get_ref();
+            match name {
+                "type" => form = self.request_log_form(value),
+                "filename_prefix" => prefix = self.string("request_log.filename_prefix", value),
+                "sampling_rate" => rate = self.sampling_rate(value),
+                _ => self.unknown_key(name, &REQUEST_LOG_KEYS, key.span()),
+            }
+        }
+        for (name, example) in [
+            ("filename_prefix", r#""/var/log/salver/NAME""#),
+            ("sampling_rate", "0.01"),
+        ] {
+            if table.get(name).is_none() {
+                let message = format!("`request_log` lacks `{name}`");
+                let problem = self.problem(value.span(), message);
+                problem.remedy = Some(format!("add {name} = {example}"));
+            }
+        }
+        Some(RequestLogSettings {
+            form: form.unwrap_or_default(),
+            filename_prefix: prefix?,
+            sampling_rate: rate?,
+        })
+    }
+
+    fn request_log_form(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let form = self.string("request_log.type", value)?;
+        if !REQUEST_LOG_FORMS.contains(&form.as_str()) {
+            let message = format!("there is no request log of type `{form}`");
+            let problem = self.problem(value.span(), message);
+            problem.remedy = Some(format!("use one of: {}", REQUEST_LOG_FORMS.join(", ")));
+        }
+        Some(form)
+    }
+
+    fn sampling_rate(&mut self, value: &Spanned<DeValue<'_>>) -> Option<SamplingRate> {
+        let share = match value.get_ref() {
+            DeValue::Float(share) => share.as_str().parse().ok(),
+            DeValue::Integer(share) => share.as_str().parse().ok(),
+            _ => None,
+        };
+        let rate = share.and_then(SamplingRate::new);
+        if rate.is_none() {
+            let (name, expected) = ("request_log.sampling_rate", "a share from 0 to 1");
+            self.expected::<()>(name, expected, value.get_ref(), value.span());
+        }
+        rate
+    }
+
+    fn unknown_key(&mut self, name: &str, keys: &[&str], span: Range<usize>) {
+        let remedy = match closest(name, keys) {
             Some(key) => format!("did you mean `{key}`?"),
-            None => format!("known keys: {}", KEYS.join(", ")),
+            None => format!("known keys: {}", keys.join(", ")),
         };
         self.problem(span, format!("unknown key `{name}`")).remedy = Some(remedy);
     }

@@ -23,6 +23,10 @@ fn reads_every_setting() {
         [labels]
         stable = 1
         canary = 2
+        [request_log]
+        type = "jsonl"
+        filename_prefix = "/logs/a"
+        sampling_rate = 0.25
     "#;
     let settings = parse(text).unwrap();
     let expected = ModelSettings {
@@ -32,9 +36,55 @@ fn reads_every_setting() {
         queue_capacity: count(1000),
         version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
         labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),
+        request_log: Some(RequestLogSettings {
+            form: "jsonl".to_owned(),
+            filename_prefix: "/logs/a".to_owned(),
+            sampling_rate: SamplingRate::new(0.25).unwrap(),
+        }),
     };
     assert_eq!(settings, expected);
     assert_eq!(parse("").unwrap(), ModelSettings::default());
+}
+
+#[test]
+fn mistakes_in_a_request_log_are_told() {
+    let rows: [(&str, &[&str]); 5] = [
+        (
+            "request_log = true",
+            &[
+                "`request_log`: expected a table of `filename_prefix`, `sampling_rate` and `type`, got boolean true",
+            ],
+        ),
+        (
+            "[request_log]\ntype = 'kafka'\nfilename_prefix = 'p'\nsampling_rate = 1",
+            &["there is no request log of type `kafka`; use one of: tfrecord, jsonl"],
+        ),
+        (
+            "request_log = { sampling_rat = 1 }",
+            &[
+                "unknown key `sampling_rat`; did you mean `sampling_rate`?",
+                "`request_log` lacks `filename_prefix`; add filename_prefix = \"/var/log/salver/NAME\"",
+                "`request_log` lacks `sampling_rate`; add sampling_rate = 0.01",
+            ],
+        ),
+        (
+            "request_log = { filename_prefix = 'p', sampling_rate = 1.5 }",
+            &["`request_log.sampling_rate`: expected a share from 0 to 1, got float 1.5"],
+        ),
+        (
+            "request_log = { filename_prefix = 'p', sampling_rate = nan }",
+            &["`request_log.sampling_rate`: expected a share from 0 to 1, got float nan"],
+        ),
+    ];
+    for (text, expected) in rows {
+        let told = parse(text).unwrap_err();
+        let is_each = told.len() == expected.len()
+            && told
+                .iter()
+                .zip(expected)
+                .all(|(told, expected)| told.ends_with(expected));
+        assert!(is_each, "{text}: {told:#?}");
+    }
 }
 
 #[test]
@@ -87,7 +137,7 @@ stable = \"1\"
         "a/model.toml:2: `instances`: expected a whole number of at least 1, got integer 0",
         "a/model.toml:3: `threads`: expected a whole number of at least 1, got string \"four\"",
         "a/model.toml:4: `queue_capacity`: expected a whole number of at least 1, got float 1.5",
-        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, versions, labels",
+        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, versions, labels, request_log",
         "a/model.toml:7: `versions` is not understood: { newest = 2 }; use \"latest\", \"all\", { latest = 2 } or a list such as [1, 3]",
         "a/model.toml:8: `engine`: expected a string, got string \"\"",
         "a/model.toml:11: `labels.stable`: expected a version number, got string \"1\"",

@@ -44,7 +44,7 @@ pub(super) async fn ask(
     let answered = inference::run(work, handle, inquiry).await?;
     encode(work, answered, |answered, encoded| {
         let question = &answered.questions[0];
-        let results = question.results(&answered.answer, answered.num_rows)?;
+        let results = question.results(&answered.answer.outputs, answered.num_rows)?;
         codec::encode_response(&question.echo(&answered.answer), &results, encoded);
         Ok(())
     })
@@ -70,7 +70,7 @@ pub(super) async fn ask_all(work: &mut Work<'_>, message: Message) -> Result<Byt
     encode(work, answered, |answered, encoded| {
         let mut answers = Vec::with_capacity(answered.questions.len());
         for question in &answered.questions {
-            let results = question.results(&answered.answer, answered.num_rows)?;
+            let results = question.results(&answered.answer.outputs, answered.num_rows)?;
             answers.push((question.echo(&answered.answer), results));
         }
         codec::encode_multi(&answers, encoded);
@@ -103,7 +103,7 @@ async fn encode(
     answered: Answered,
     write: fn(&Answered, &mut BytesMut) -> Result<(), ServeError>,
 ) -> Result<BytesMut, ServeError> {
-    let num_bytes = answered.answer.num_bytes();
+    let num_bytes = answered.answer.outputs.num_bytes();
     let encode = move || {
         let encode_started = Instant::now();
         let mut encoded = message_buffer();

@@ -57,7 +57,7 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
     };
     let app = work.app;
     let answer = infer::run(work, job).await?;
-    let num_bytes = answer.num_bytes();
+    let num_bytes = answer.outputs.num_bytes();
     let style = if app.config.is_tensor_content {
         TensorStyle::Content
     } else {
@@ -139,7 +139,7 @@ fn encode(answer: &Answer, style: TensorStyle) -> BytesMut {
         version: answer.handle.id().version,
         signature_name: &answer.signature.name,
     };
-    codec::encode_response(&echo, &answer.named_outputs(), style, &mut encoded);
+    codec::encode_response(&echo, &answer.outputs.named(), style, &mut encoded);
     answer.encoded(encode_started.elapsed());
     encoded
 }

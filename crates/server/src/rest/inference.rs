@@ -36,10 +36,10 @@ pub(super) async fn answer(
         decode_started,
     };
     let answered = inference::run(work, handle, inquiry).await?;
-    let num_bytes = answered.answer.num_bytes();
+    let num_bytes = answered.answer.outputs.num_bytes();
     let encode = move || {
         let encode_started = Instant::now();
-        let results = answered.questions[0].results(&answered.answer, answered.num_rows)?;
+        let results = answered.questions[0].results(&answered.answer.outputs, answered.num_rows)?;
         let mut encoded = Vec::new();
         json::encode_results(&results, &mut encoded);
         answered.answer.encoded(encode_started.elapsed());

@@ -78,10 +78,10 @@ fn parse(handle: Handle<LoadedModel>, body: &Bytes) -> (Handle<LoadedModel>, Par
 
 async fn encode(app: &App, answer: infer::Answer, format: Format) -> Result<Vec<u8>, ServeError> {
     let encode_started = Instant::now();
-    let num_bytes = answer.num_bytes();
+    let num_bytes = answer.outputs.num_bytes();
     let work = move || {
         let mut encoded = Vec::new();
-        let result = json::encode_predict(format, &answer.named_outputs(), &mut encoded);
+        let result = json::encode_predict(format, &answer.outputs.named(), &mut encoded);
         (answer, result.map(|()| encoded))
     };
     let (answer, encoded) = app.cpu.run(num_bytes, work).await?;

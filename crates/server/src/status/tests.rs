@@ -181,6 +181,9 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::Reload(ReloadError::Name("a/b".to_owned())),
         ServeError::Reload(ReloadError::InFolder(m())),
         ServeError::Reload(ReloadError::InFile),
+        ServeError::Reload(ReloadError::RequestLog(
+            "No request-logger-creator provided for type `t` of model m; ...".to_owned(),
+        )),
         ServeError::Reload(ReloadError::Unsupported),
         ServeError::Internal("secret".to_owned()),
     ]

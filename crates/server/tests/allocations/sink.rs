@@ -54,6 +54,7 @@ impl Server {
             roots: vec![Root::Discover(models.path().to_path_buf())],
             poll_interval: Some(Duration::from_millis(50)),
             on_labels: None,
+            on_request_log: None,
         };
         let source = FileSystemSource::new(config, factory).watch(aspired);
         assert!(
@@ -69,6 +70,7 @@ impl Server {
         let _context = runtime.enter();
         let services = Services {
             manager,
+            request_logs: salver_server::RequestLogs::new(metrics.clone()),
             metrics,
             reload: None,
         };
