@@ -255,6 +255,17 @@ def scaled() -> Graph:
     return graph
 
 
+def uneven() -> Graph:
+    """Returns a model of two outputs: what it is sent, and a single number whatever the batch."""
+    graph = Graph()
+    x = graph.placeholder("x", FLOAT, [-1])
+    y = graph.node("Identity", "y", x, T=type_(FLOAT))
+    one = graph.constant("one", [1.0])
+    outputs: Infos = {"y": (y, FLOAT, [-1]), "z": (one, FLOAT, [1])}
+    graph.signature("serving_default", {"x": (x, FLOAT, [-1])}, outputs)
+    return graph
+
+
 def halves() -> Graph:
     """Returns a model that gives what it is sent as half-precision floats."""
     graph = Graph()
@@ -410,6 +421,7 @@ def make_test_models(root: Path) -> Path:
     place(root, "text", "1", text())
     place(root, "scaled", "1", scaled())
     place(root, "halves", "1", halves())
+    place(root, "uneven", "1", uneven())
     place(root, "slow", "1", slow())
     place(root, "vocabulary", "1", vocabulary(["zero", "one", "snö"]))
     place(root, "counter", "1", counter())

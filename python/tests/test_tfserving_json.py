@@ -181,6 +181,12 @@ INPUTS = [
 
 OUTPUTS = [
     refused("rows of a scalar", '{"instances": [1.0]}', "Tensor name: y has no shape information ", "total"),
+    refused(
+        "rows of outputs of two lengths",
+        '{"instances": [1.0, 2.0]}',
+        "Tensor name: z has inconsistent batch size: 1 expecting: 2",
+        "uneven",
+    ),
     Fact("columns of a scalar", "total:predict", '{"inputs": [1.0, 2.0]}', 200, '{\n    "outputs": 3.0\n}'),
     echoed("whole numbers get a point", "float", "1, 9000000, 0.1, -2", "1.0, 9e+06, 0.1, -2.0"),
     echoed("six digits if they do", "float", "0.2, 0.3333333333, 123456.7", "0.2, 0.333333343, 123456.703"),
@@ -325,6 +331,12 @@ def test_fact(saved_models_rest: Rest, fact: Fact) -> None:
     answer = saved_models_rest.request("POST", f"/v1/models/{fact.model}", fact.body.encode())
     text = answer.body.decode() if answer.status == 200 else answer.json["error"]
     assert (answer.status, text) == (fact.status, fact.answer)
+
+
+def test_texts_that_are_not_utf8_go_out_as_they_are(saved_models_rest: Rest) -> None:
+    body = b'{"instances": [{"b64": "/w=="}]}'
+    answer = saved_models_rest.request("POST", "/v1/models/echo_string:predict", body)
+    assert answer.body == b'{\n    "predictions": ["\xff"\n    ]\n}'
 
 
 @pytest.mark.parametrize("value", ["1", "1.5", '"a"', "true", "{}", "null"])
