@@ -129,7 +129,10 @@ pub(crate) fn find(root: &Path, known_kind: Option<FolderKind>) -> io::Result<Fo
         return Ok(find_file(root));
     }
     let entries = layout::list(root)?;
-    let mark = mark_of_model(root, &entries);
+    let names = entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.is_dir()));
+    let mark = layout::mark_of_model(&names).map(str::to_owned);
     let kind = match (known_kind, &mark) {
         (Some(FolderKind::Models), Some(_)) if !holds_named_models(&entries) => FolderKind::Model,
         (Some(kind), _) => kind,
@@ -164,27 +167,6 @@ fn holds_named_models(entries: &[Entry]) -> bool {
     let found = find_many(entries);
     let mut names = found.models.iter().map(|model| &model.name);
     names.any(|name| layout::parse_version(name).is_none())
-}
-
-/// Returns the name of an entry by which a folder is one model.
-fn mark_of_model(root: &Path, entries: &[Entry]) -> Option<String> {
-    let version = entries
-        .iter()
-        .find(|entry| entry.is_dir() && entry.version().is_some())
-        .map(|entry| entry.name.clone());
-    let num_flat = entries
-        .iter()
-        .filter(|entry| !entry.is_dir() && layout::flat_model(&entry.name).is_some())
-        .count();
-    let main = || {
-        layout::main_file(root)
-            .filter(|_| num_flat <= 1)
-            .map(|files| files.file_name().to_owned())
-    };
-    let has_settings = || root.join(settings::FILE_NAME).is_file();
-    version
-        .or_else(main)
-        .or_else(|| has_settings().then(|| settings::FILE_NAME.to_owned()))
 }
 
 fn find_file(file: &Path) -> Found {

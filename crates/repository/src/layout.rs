@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use salver_backend::{ModelFiles, ModelFormat};
 
-use crate::{ModelBase, Problem};
+use crate::{ModelBase, Problem, settings};
 
 /// Main files by their names, the one that is faster to run first.
 const MAIN_FILES: [(&str, ModelFormat); 5] = [
@@ -130,7 +130,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
 }
 
 /// Returns the version that a folder's name means, if it is a number.
-pub(crate) fn parse_version(name: &str) -> Option<i64> {
+#[must_use]
+pub fn parse_version(name: &str) -> Option<i64> {
     name.parse().ok()
 }
 
@@ -151,8 +152,45 @@ pub(crate) fn main_file_names() -> String {
     MAIN_FILES.map(|(name, _)| name).join(", ")
 }
 
+/// Returns the name of the main file of a version that is one file, and under which it may lie in a version's folder.
+#[must_use]
+pub fn main_file_name(format: ModelFormat) -> &'static str {
+    let mut names = MAIN_FILES.iter();
+    names
+        .find(|(_, of)| *of == format)
+        .map_or("model", |(name, _)| name)
+}
+
+/// Tells whether a file of this name is what a version begins with.
+#[must_use]
+pub fn is_main_file(name: &str) -> bool {
+    MAIN_FILES.iter().any(|(main, _)| *main == name)
+}
+
+/// Returns the name of an entry by which a folder is one model and not a folder of models: a version, a main file,
+/// settings. Entries are names, and whether they are folders.
+pub fn mark_of_model<'a>(
+    entries: &(impl Iterator<Item = (&'a str, bool)> + Clone),
+) -> Option<&'a str> {
+    let files = || entries.clone().filter(|(_, is_dir)| !is_dir);
+    let version = entries
+        .clone()
+        .find(|(name, is_dir)| *is_dir && parse_version(name).is_some());
+    let num_flat = files()
+        .filter(|(name, _)| flat_model(name).is_some())
+        .count();
+    let main = || {
+        let main = files().find(|(name, _)| is_main_file(name));
+        main.filter(|_| num_flat <= 1)
+    };
+    let settings = || files().find(|(name, _)| *name == settings::FILE_NAME);
+    let mark = version.or_else(main).or_else(settings);
+    mark.map(|(name, _)| name)
+}
+
 /// Returns the model's name and format if a file is a flat model.
-pub(crate) fn flat_model(file_name: &str) -> Option<(&str, ModelFormat)> {
+#[must_use]
+pub fn flat_model(file_name: &str) -> Option<(&str, ModelFormat)> {
     let (name, extension) = file_name.rsplit_once('.')?;
     let format = match extension {
         "onnx" => ModelFormat::Onnx,

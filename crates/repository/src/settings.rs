@@ -24,7 +24,7 @@ use salver_backend::ModelConfig;
 
 mod parse;
 
-pub(crate) use parse::{FILE_NAME, read};
+pub use parse::{FILE_NAME, read};
 
 /// How many requests of a model may wait for an instance, unless its settings say otherwise.
 ///

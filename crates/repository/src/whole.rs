@@ -185,7 +185,22 @@ impl From<&Flaw> for LoadError {
     }
 }
 
-/// Tells whether a version's main file is all there, going by what it says of itself.
+/// Tells whether the folder of a version holds all that belongs to it.
+///
+/// Says nothing of whether its files are still changing.
+///
+/// # Errors
+/// What is missing or wrong; [`LoadErrorKind::Failed`] if the files could not be read.
+pub fn check_version(dir: &Path) -> Result<(), LoadError> {
+    let files = Place::Dir(dir.to_path_buf())
+        .files()
+        .ok_or(Flaw::NoMainFile);
+    files
+        .and_then(|files| check_structure(&files))
+        .map_err(|flaw| LoadError::from(&flaw))
+}
+
+/// Tells whether a version's main file is all there, going by what it says of itself, and the files that it names.
 ///
 /// # Errors
 /// What is missing or wrong.

@@ -44,6 +44,8 @@ pub struct MetaGraph {
     pub not_servable: Vec<NotServable>,
     /// The names of the files in `assets/` that it needs.
     pub assets: Vec<String>,
+    /// Whether there are variables to be restored, which are then in `variables/`.
+    pub has_variables: bool,
 }
 
 /// A signature that requests and answers have no form for.

@@ -87,6 +87,10 @@ fn meta_graph_fields<B: Buf>(reader: &mut Reader<B>) -> Result<MetaGraph> {
         match (field, wire_type) {
             (1, WireType::Len) => reader.message(|inner| meta_info(inner, &mut graph))?,
             (2, WireType::Len) => reader.message(|inner| nodes.read(inner))?,
+            (3, WireType::Len) => {
+                let operator = reader.message(restore_operator)?;
+                graph.has_variables |= !operator.is_empty();
+            }
             (5, WireType::Len) => match reader.message(signature::entry)? {
                 Ok(signature) => signatures.push(signature),
                 Err(not_servable) => graph.not_servable.push(not_servable),
@@ -134,6 +138,11 @@ fn operators<B: Buf>(reader: &mut Reader<B>, operators: &mut BTreeSet<String>) -
         }
     }
     Ok(())
+}
+
+/// Reads the name of the operator in a `SaverDef` that restores variables.
+fn restore_operator<B: Buf>(reader: &mut Reader<B>) -> Result<String> {
+    text_field(reader, 3)
 }
 
 /// Reads the file's name in an `AssetFileDef`.

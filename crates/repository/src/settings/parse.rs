@@ -13,7 +13,7 @@ use super::{ModelSettings, RequestLogSettings, SamplingRate, VersionPolicyConfig
 use crate::Problem;
 
 /// The settings file beside a model's versions.
-pub(crate) const FILE_NAME: &str = "model.toml";
+pub const FILE_NAME: &str = "model.toml";
 
 /// Every key, for suggestions.
 const KEYS: [&str; 7] = [
@@ -48,7 +48,10 @@ const MAX_EDITS: usize = 3;
 const VERSIONS_REMEDY: &str = r#"use "latest", "all", { latest = 2 } or a list such as [1, 3]"#;
 
 /// Reads the settings of a model folder; a folder without the file has the default ones.
-pub(crate) fn read(model_dir: &Path) -> Result<ModelSettings, Vec<Problem>> {
+///
+/// # Errors
+/// Every mistake in the file.
+pub fn read(model_dir: &Path) -> Result<ModelSettings, Vec<Problem>> {
     let file = model_dir.join(FILE_NAME);
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(&file, &text),

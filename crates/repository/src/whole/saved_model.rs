@@ -26,6 +26,7 @@ pub(super) fn flaw(files: &ModelFiles) -> io::Result<Option<Flaw>> {
         let message = format!("{} is empty", files.file_name());
         return Ok(Some(Flaw::Incomplete(message)));
     }
+    let mut has_variables = false;
     // What is written as text does not say how long it is.
     if files
         .main
@@ -38,10 +39,12 @@ pub(super) fn flaw(files: &ModelFiles) -> io::Result<Option<Flaw>> {
                 if let Some(flaw) = missing_asset(&files.dir, &model) {
                     return Ok(Some(flaw));
                 }
+                let mut graphs = model.meta_graphs.iter();
+                has_variables = graphs.any(|graph| graph.has_variables);
             }
         }
     }
-    missing_variables(&files.dir.join(VARIABLES))
+    missing_variables(&files.dir.join(VARIABLES), has_variables)
 }
 
 fn flaw_of(error: SavedModelError) -> Flaw {
@@ -68,13 +71,15 @@ fn missing_asset(dir: &Path, model: &SavedModel) -> Option<Flaw> {
 }
 
 /// A model needs every shard that its variables are split into, and the index of them.
-fn missing_variables(dir: &Path) -> io::Result<Option<Flaw>> {
+///
+/// `has_variables` is what its main file says, for the main file is often copied before them.
+fn missing_variables(dir: &Path, has_variables: bool) -> io::Result<Option<Flaw>> {
     let names: Vec<String> = match fs::read_dir(dir) {
         Ok(entries) => entries
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
             .collect::<io::Result<_>>()?,
         // A model without variables has no such folder.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
     let mut num_shards = shards_by_name(&names);
@@ -84,7 +89,7 @@ fn missing_variables(dir: &Path) -> io::Result<Option<Flaw>> {
             return Ok(Some(Flaw::Incomplete(message)));
         };
         num_shards = declared.or(num_shards).or(Some(1));
-    } else if num_shards.is_some() {
+    } else if num_shards.is_some() || has_variables {
         let message = format!("{VARIABLES}/{INDEX} is missing");
         return Ok(Some(Flaw::Incomplete(message)));
     }
@@ -235,6 +240,23 @@ mod tests {
                 "{shards:?}"
             );
         }
+    }
+
+    #[test]
+    fn variables_that_the_main_file_speaks_of_are_waited_for() {
+        // A meta graph with a saver that has an operation to restore by.
+        let main = b"\x12\x05\x1a\x03\x1a\x01r";
+        let tree = Tree::new();
+        tree.write("1/saved_model.pb", main);
+        let missing = |name: &str| incomplete(&format!("variables/{name} is missing"));
+        assert_eq!(flaw_in(&tree, "saved_model.pb"), missing("variables.index"));
+        tree.write("1/variables/variables.index", &index(1, false));
+        assert_eq!(
+            flaw_in(&tree, "saved_model.pb"),
+            missing("variables.data-00000-of-00001")
+        );
+        tree.write("1/variables/variables.data-00000-of-00001", b"");
+        assert_eq!(flaw_in(&tree, "saved_model.pb"), None);
     }
 
     #[test]
