@@ -47,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "tensor",
         ],
     ),
+    ("store", &["servable", "repository"]),
     (
         "server",
         &[
