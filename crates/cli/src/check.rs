@@ -5,16 +5,23 @@ use salver_repository::{check, discover};
 use crate::args::CheckArgs;
 use crate::config::{self, Env};
 use crate::exit::{Exit, Failure};
+use crate::stores::Brought;
 use crate::{engine, output};
 
 /// Prints every mistake; the exit code tells whether there is one.
 pub(crate) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Failure> {
     let registry = engine::registry(&config::engines(env));
-    let problems = check(&args.dir, &registry);
+    let brought = Brought::new(&args.dir, env)?;
+    let mut problems = brought.problems();
+    let here = check(brought.folder(), &registry);
+    problems.extend(
+        here.iter()
+            .map(|problem| brought.shown(&problem.to_string())),
+    );
     for problem in &problems {
-        output::result(&problem.to_string());
+        output::result(problem);
     }
-    let num_models = discover(&args.dir).entries.len();
+    let num_models = discover(brought.folder()).entries.len();
     let (summary, exit) = match (problems.len(), num_models) {
         (0, 0) => (
             "there is no model; wanted is NAME/1/model.onnx or NAME.onnx".to_owned(),

@@ -15,10 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use salver_server::{ChannelConfig, Listen, ServerConfig};
+use salver_store::Options;
 use salver_telemetry::logging::LogConfig;
 
 use crate::args::ServeArgs;
 use crate::machine::Machine;
+use crate::stores::StoresConfig;
 use crate::tf_style::Style;
 
 pub(crate) use settings::{Env, Mistake, Settings, variable_of};
@@ -30,6 +32,9 @@ const REST_PORT: u16 = 8501;
 
 /// More threads than this bring little to reading sockets, but each costs memory.
 const MAX_DEFAULT_THREADS: usize = 4;
+
+/// How often object stores are looked at if nothing is said.
+const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What TensorFlow Serving inflates at most.
 const MAX_INFLATED_BYTES: u64 = 100 << 20;
@@ -81,6 +86,7 @@ pub(crate) struct ServeConfig {
     pub(crate) tensorflow: TfConfig,
     pub(crate) engine: Option<String>,
     pub(crate) engines: EngineConfig,
+    pub(crate) stores: StoresConfig,
     pub(crate) log: LogConfig,
     pub(crate) num_io_threads: NonZeroUsize,
 }
@@ -129,6 +135,11 @@ pub(crate) fn serve(
         .get("io-threads", args.io_threads.as_deref(), value::count)
         .unwrap_or(machine.num_cores.min(default_threads()));
     let engines = engines(env);
+    let is_pace_chosen = args.file_system_poll_wait_seconds.is_some()
+        || settings
+            .variable("SALVER_FILE_SYSTEM_POLL_WAIT_SECONDS")
+            .is_some();
+    let stores = stores(env, looks, is_pace_chosen);
     match models {
         Some(models) if settings.mistakes.is_empty() => Ok(ServeConfig {
             models,
@@ -139,6 +150,7 @@ pub(crate) fn serve(
             tensorflow,
             engine,
             engines,
+            stores,
             log,
             num_io_threads,
         }),
@@ -168,6 +180,25 @@ fn looks(args: &ServeArgs, is_tf_style: bool, settings: &mut Settings<'_>) -> Lo
     settings
         .get("file_system_poll_wait_seconds", typed, parse)
         .unwrap_or(Looks::Every(Duration::from_secs(1)))
+}
+
+/// Finds out how object stores are reached. Each look at one is a request that somebody pays for, so they are looked at
+/// less often than folders unless the pace was chosen.
+pub(crate) fn stores(env: &Env, looks: Looks, is_chosen: bool) -> StoresConfig {
+    let poll_interval = match looks {
+        Looks::Every(interval) if is_chosen => Some(interval),
+        Looks::Every(_) => Some(STORE_POLL_INTERVAL),
+        Looks::Once | Looks::Never => None,
+    };
+    let others = env
+        .iter()
+        .filter(|(name, _)| !name.starts_with("SALVER_"))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    StoresConfig {
+        cache_dir: cache_dir(env),
+        poll_interval,
+        options: Options(others.collect()),
+    }
 }
 
 /// Finds out where engines are from the environment alone.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::args::InspectArgs;
 use crate::config::{self, Env, Settings, value};
 use crate::exit::{Exit, Failure};
+use crate::stores::Brought;
 use crate::{engine, output};
 
 use declared::Declared;
@@ -27,10 +28,12 @@ struct Report {
 
 /// Prints what is known about each model at a path.
 pub(crate) fn run(args: &InspectArgs, env: &Env) -> Result<Exit, Failure> {
-    let discovery = discover(&args.path);
+    let brought = Brought::new(&args.path, env)?;
+    let discovery = discover(brought.folder());
     let registry = engine::registry(&config::engines(env));
     let asked_for = Settings::new(env).get("engine", args.engine.as_deref(), value::text);
-    let mut failure = Failure::all(Exit::Failed, &discovery.problems);
+    let problems = discovery.problems.iter().map(ToString::to_string);
+    let mut failure = Failure::all(Exit::Failed, problems.chain(brought.problems()));
     let mut reports = Vec::new();
     for entry in &discovery.entries {
         match report(entry, asked_for.as_deref(), &registry) {

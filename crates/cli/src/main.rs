@@ -29,6 +29,7 @@ mod reload;
 mod serve;
 mod signals;
 mod startup;
+mod stores;
 mod table;
 mod tf_style;
 
@@ -43,8 +44,18 @@ use config::Env;
 use exit::Exit;
 use tf_style::{CommandLine, Style};
 
-/// Variables that concern Salver beside its own.
-const OTHER_VARIABLES: [&str; 4] = ["HOME", "MODEL_BASE_PATH", "MODEL_NAME", "XDG_CACHE_HOME"];
+/// How variables begin that concern Salver: its own, and those that say how object stores are reached.
+const OF_PREFIXES: [&str; 4] = ["SALVER_", "AWS_", "AZURE_", "GOOGLE_"];
+
+/// Variables that concern Salver beside those.
+const OTHER_VARIABLES: [&str; 6] = [
+    "HOME",
+    "IDENTITY_ENDPOINT",
+    "MODEL_BASE_PATH",
+    "MODEL_NAME",
+    "STORAGE_EMULATOR_HOST",
+    "XDG_CACHE_HOME",
+];
 
 fn main() -> ExitCode {
     salver_memory::configure();
@@ -94,7 +105,10 @@ fn environment() -> Env {
                 value.to_string_lossy().into_owned(),
             )
         })
-        .filter(|(name, _)| name.starts_with("SALVER_") || OTHER_VARIABLES.contains(&name.as_str()))
+        .filter(|(name, _)| {
+            OF_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                || OTHER_VARIABLES.contains(&name.as_str())
+        })
         .collect()
 }
 

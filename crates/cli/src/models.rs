@@ -1,7 +1,8 @@
 //! The models of a serving process: found, watched, loaded, told of.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
 };
 use salver_server::{LoggingConfig, RequestLogs, WarmupRequests};
+use salver_store::{BaseKind, StoreUri};
 use salver_telemetry::{Metrics, VersionState};
 
 use crate::config::{Looks, ModelsAt, ServeConfig};
@@ -24,6 +26,7 @@ use crate::labels::Labels;
 use crate::list_file::FileWatch;
 use crate::progress::{Progress, Watch};
 use crate::reload::{self, ListConfig, ModelList, Served};
+use crate::stores::Stores;
 use crate::{engine, files, output};
 
 /// The models, from their folders to their handles.
@@ -34,10 +37,32 @@ pub(crate) struct Models {
     /// What is served, and what changes it.
     pub(crate) list: Arc<ModelList>,
     source: SourceTask,
+    stores: Arc<Stores>,
     /// What reads the list of models again, once the first load is over.
     file_watch: Option<FileWatch>,
     names: Vec<Arc<str>>,
     watch: Arc<Watch>,
+}
+
+/// What is there before the models are.
+#[derive(Debug)]
+pub(crate) struct Around {
+    pub(crate) metrics: Metrics,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) stores: Arc<Stores>,
+}
+
+impl Around {
+    pub(crate) fn new(config: &ServeConfig) -> Self {
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let watch = Arc::new(Watch::default());
+        let stores = Stores::new(config.stores.clone(), metrics.clone(), Arc::clone(&watch));
+        Self {
+            metrics,
+            watch,
+            stores: Arc::new(stores),
+        }
+    }
 }
 
 impl Models {
@@ -45,7 +70,19 @@ impl Models {
     ///
     /// # Errors
     /// If there is nothing to load.
-    pub(crate) fn start(config: &ServeConfig, settings: &TfSettings) -> Result<Self, Failure> {
+    ///
+    /// # Blocking
+    /// As long as the downloads from stores take.
+    pub(crate) fn start(
+        config: &ServeConfig,
+        settings: &TfSettings,
+        around: Around,
+    ) -> Result<Self, Failure> {
+        let Around {
+            metrics,
+            watch,
+            stores,
+        } = around;
         let list = ListConfig {
             allows_unavailable_labels: config.tensorflow.allows_unavailable_labels,
             platforms: settings.platform_names(),
@@ -57,12 +94,10 @@ impl Models {
                 }
             ),
         };
-        let served = served(&config.models, &list)?;
+        let served = served(&config.models, &list, &stores)?;
         let names: Vec<Arc<str>> = served.names.iter().cloned().collect();
         let registry = engine::registry(&config.engines);
         engine::check_named(config.engine.as_deref(), &config.engines, &registry)?;
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-        let watch = Arc::new(Watch::default());
         let labels = Labels::default();
         let listener = listener(&metrics, &watch, &labels);
         let (manager, aspired) = Manager::start(manager_config(config), listener);
@@ -70,7 +105,7 @@ impl Models {
         let labels_of_source = labels.clone();
         let request_logs = RequestLogs::new(metrics.clone());
         let source = SourceConfig {
-            roots: reload::roots(&served),
+            roots: reload::roots(&served, &stores),
             poll_interval: match config.looks {
                 Looks::Every(interval) => Some(interval),
                 Looks::Once | Looks::Never => None,
@@ -98,7 +133,8 @@ impl Models {
         };
         let source = FileSystemSource::new(source, factory);
         let roots = source.roots_handle();
-        let list = ModelList::new(roots, manager.clone(), labels, list, served);
+        let in_stores = Arc::clone(&stores);
+        let list = ModelList::new(roots, manager.clone(), labels, in_stores, list, served);
         let source = source.watch(aspired);
         Ok(Self {
             manager,
@@ -106,6 +142,7 @@ impl Models {
             metrics,
             list: Arc::new(list),
             source,
+            stores,
             file_watch: None,
             names,
             watch,
@@ -158,6 +195,7 @@ impl Models {
                 ))
             })
             .collect();
+        obstacles.extend(self.stores.problems());
         if obstacles.is_empty() {
             let names = self.names.iter();
             obstacles.extend(names.map(|name| format!("{name}: no version could be loaded")));
@@ -186,7 +224,10 @@ impl Models {
         if let Err(error) = stopping.spawn(stop) {
             tracing::warn!(%error, "cannot wait for the watch over the folders to end");
         }
-        self.manager.shutdown(deadline)
+        let stragglers = self.manager.shutdown(deadline);
+        // Only now: what is loaded may look into its folder until it is unloaded.
+        self.stores.stop();
+        stragglers
     }
 }
 
@@ -208,40 +249,54 @@ impl FirstLoad {
 }
 
 /// Finds out what is to be served; mistakes in single models the source itself tells of.
-fn served(models: &ModelsAt, list: &ListConfig) -> Result<Served, Failure> {
-    match models {
-        ModelsAt::Dir(dir) => of_dir(dir),
-        ModelsAt::BasePath { name, path } => of_base_path(name, path),
+fn served(models: &ModelsAt, list: &ListConfig, stores: &Stores) -> Result<Served, Failure> {
+    let served = match models {
+        ModelsAt::Dir(dir) => return of_dir(dir, stores),
+        ModelsAt::BasePath { name, path } => of_base_path(name, path)?,
         ModelsAt::List { file, .. } => match files::models(file)? {
-            ModelsFile::List(models) => of_list(models, list),
-            ModelsFile::Nothing => Ok(Served::default()),
+            ModelsFile::List(models) => of_list(models, list)?,
+            ModelsFile::Nothing => Served::default(),
         },
-    }
+    };
+    let bases = reload::bases(&served);
+    bases
+        .and_then(|bases| stores.add(bases))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok(served)
 }
 
-fn of_dir(dir: &Path) -> Result<Served, Failure> {
-    let discovery = discover(dir);
+fn of_dir(dir: &Path, stores: &Stores) -> Result<Served, Failure> {
+    let shown = dir.display();
+    let mut served = Served {
+        folder: Some(dir.to_path_buf()),
+        names: BTreeSet::new(),
+        is_named: true,
+        listed: Vec::new(),
+    };
+    let bases = reload::bases(&served);
+    bases
+        .and_then(|bases| stores.add(bases))
+        .map_err(|error| Failure::new(Exit::Config, format!("{shown}: {error}")))?;
+    let discovery = discover(&stores.folder(&dir.to_string_lossy(), BaseKind::Discover));
     if discovery.entries.is_empty() {
         let mut messages: Vec<String> = discovery.problems.iter().map(Problem::to_string).collect();
+        messages.extend(stores.problems());
         if messages.is_empty() {
-            let dir = dir.display();
             messages.push(format!(
-                "{dir}: there is no model; wanted is {dir}/NAME/1/model.onnx or {dir}/NAME.onnx"
+                "{shown}: there is no model; wanted is {shown}/NAME/1/model.onnx or {shown}/NAME.onnx"
             ));
         }
         return Err(Failure::all(Exit::Config, messages));
     }
     let names = discovery.entries.into_iter().map(|entry| entry.name);
-    Ok(Served {
-        folder: Some(dir.to_path_buf()),
-        names: names.collect(),
-        is_named: true,
-        listed: Vec::new(),
-    })
+    served.names = names.collect();
+    Ok(served)
 }
 
 fn of_base_path(name: &str, path: &str) -> Result<Served, Failure> {
-    if let Err(error) = std::fs::metadata(path) {
+    if !StoreUri::is_remote(path)
+        && let Err(error) = std::fs::metadata(path)
+    {
         let message = format!("{path}: cannot be read: {error}; check --model_base_path");
         return Err(Failure::new(Exit::Config, message));
     }
@@ -262,11 +317,10 @@ fn of_list(models: Vec<ModelConfig>, list: &ListConfig) -> Result<Served, Failur
 }
 
 /// Returns a model at a path that somebody named.
-pub(crate) fn entry(name: &str, base_path: &str, settings: ModelSettings) -> ModelEntry {
-    let path = Path::new(base_path);
+pub(crate) fn entry(name: &str, path: PathBuf, settings: ModelSettings) -> ModelEntry {
     let base = match path.is_file() {
-        true => ModelBase::Flat(path.to_path_buf()),
-        false => ModelBase::VersionDirs(path.to_path_buf()),
+        true => ModelBase::Flat(path),
+        false => ModelBase::VersionDirs(path),
     };
     ModelEntry {
         name: name.into(),

@@ -9,12 +9,14 @@ use anyhow::Context;
 use bytes::Bytes;
 use salver_client::{ClientError, ClientTls, Identity, ModelRef, SignatureInfo, VersionChoice};
 use salver_repository::discover;
+use salver_store::StoreUri;
 use salver_tensor::TensorSpec;
 
 use crate::args::PredictArgs;
 use crate::config::{self, Env, Settings, value};
 use crate::exit::{Exit, Failure};
 use crate::predict::caller::{Caller, columnar};
+use crate::stores::Brought;
 use crate::{answer, output, picture};
 
 const DEFAULT_URL: &str = "http://localhost:8501";
@@ -67,11 +69,12 @@ async fn caller(args: &PredictArgs, env: &Env) -> Result<Caller, Failure> {
     })?;
     if args.url.is_none() && args.grpc.is_none() && is_local(&args.model)? {
         let engine = settings.get("engine", args.engine.as_deref(), value::text);
-        return Caller::local(
-            Path::new(&args.model),
-            engine.as_deref(),
-            &config::engines(env),
-        );
+        let brought = Brought::new(Path::new(&args.model), env)?;
+        let caller = Caller::local(brought.folder(), engine.as_deref(), &config::engines(env));
+        return caller.map_err(|mut failure| {
+            failure.messages.extend(brought.problems());
+            failure
+        });
     }
     let model = parse_model(&args.model)?;
     let tls = client_tls(args)?;
@@ -112,8 +115,11 @@ fn client_tls(args: &PredictArgs) -> Result<ClientTls, Failure> {
     })
 }
 
-/// Tells whether MODEL is a path: it looks like one, or there is a model of that name in this folder.
+/// Tells whether MODEL is a path or an address: it looks like one, or there is a model of that name in this folder.
 fn is_local(model: &str) -> Result<bool, Failure> {
+    if StoreUri::is_remote(model) {
+        return Ok(true);
+    }
     let path = Path::new(model);
     let looks_like_path = model.contains(std::path::MAIN_SEPARATOR) || model.ends_with(".onnx");
     match (path.exists(), looks_like_path) {

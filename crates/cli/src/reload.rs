@@ -17,9 +17,11 @@ use salver_servable::{Manager, Patience, State};
 use salver_server::{
     Code, Reload, ReloadError, RequestLogs, ServedBy, ServedModel, load_error_code,
 };
+use salver_store::{Base, BaseKind, StoreError};
 
 use crate::labels::Labels;
 use crate::models;
+use crate::stores::{self, Stores};
 
 /// What is taken from a list.
 #[derive(Clone, Debug)]
@@ -73,6 +75,7 @@ pub(crate) struct ModelList {
     roots: RootsHandle,
     manager: Manager<LoadedModel>,
     labels: Labels,
+    stores: Arc<Stores>,
     config: ListConfig,
     /// Held while models change, loads included, so that changes come one after the other.
     turn: Mutex<()>,
@@ -85,6 +88,7 @@ impl ModelList {
         roots: RootsHandle,
         manager: Manager<LoadedModel>,
         labels: Labels,
+        stores: Arc<Stores>,
         config: ListConfig,
         served: Served,
     ) -> Self {
@@ -92,6 +96,7 @@ impl ModelList {
             roots,
             manager,
             labels,
+            stores,
             config,
             turn: Mutex::new(()),
             served: Mutex::new(served),
@@ -136,6 +141,9 @@ impl ModelList {
         new: &[Arc<str>],
         patience: Patience,
     ) -> Result<(), ReloadError> {
+        let in_store = |error: StoreError| ReloadError::BasePath(error.to_string());
+        let bases = bases(&after).map_err(in_store)?;
+        self.stores.add(bases.clone()).map_err(in_store)?;
         for gone in before.names.difference(&after.names) {
             self.labels.want(gone, &BTreeMap::new());
         }
@@ -143,7 +151,11 @@ impl ModelList {
             self.labels.want(&model.name, &model.labels);
         }
         let mark = self.manager.list_mark();
-        self.roots.set(roots(&after));
+        self.roots.set(roots(&after, &self.stores));
+        // What was in stores before goes on until its folders are no longer watched.
+        if let Err(error) = self.stores.keep_only(bases) {
+            tracing::warn!(%error, "base paths in stores that are no longer served are mirrored on");
+        }
         *self.served() = after;
         self.manager.wait_load_after(mark, new, patience, None);
         match new.iter().all(|name| self.is_available(name, None)) {
@@ -212,10 +224,21 @@ impl Reload for ModelList {
     fn models(&self) -> Vec<ServedModel> {
         let Served { folder, listed, .. } = self.served().clone();
         let mut models: BTreeMap<String, ServedModel> = BTreeMap::new();
-        for entry in folder.iter().flat_map(|folder| discover(folder).entries) {
+        let named = folder.map(|named| named.to_string_lossy().into_owned());
+        let local = named
+            .as_ref()
+            .map(|named| self.stores.folder(named, BaseKind::Discover));
+        for entry in local.iter().flat_map(|local| discover(local).entries) {
+            let base_path = match (&named, &local) {
+                (Some(named), Some(local)) => {
+                    let path = entry.base.path().to_string_lossy();
+                    path.replacen(&*local.to_string_lossy(), named, 1)
+                }
+                _ => entry.base.path().display().to_string(),
+            };
             let config = ModelConfig {
                 name: entry.name.to_string(),
-                base_path: entry.base.path().display().to_string(),
+                base_path,
                 platform: TENSORFLOW_PLATFORM.to_owned(),
                 versions: versions_of(&entry.settings),
                 labels: self.labels.in_force(&entry.name),
@@ -285,11 +308,29 @@ fn versions_of(settings: &ModelSettings) -> VersionPolicy {
 }
 
 /// Returns where what is served is found; what was listed goes before a folder's model of the same name.
-pub(crate) fn roots(served: &Served) -> Vec<Root> {
-    let listed = served.listed.iter().map(root);
-    listed
-        .chain(served.folder.clone().map(Root::Discover))
-        .collect()
+pub(crate) fn roots(served: &Served, stores: &Stores) -> Vec<Root> {
+    let listed = served.listed.iter().map(|model| root(model, stores));
+    let folder = served.folder.as_ref().map(|named| {
+        let folder = stores.folder(&named.to_string_lossy(), BaseKind::Discover);
+        Root::Discover(folder)
+    });
+    listed.chain(folder).collect()
+}
+
+/// Returns the base paths in stores of what is served.
+///
+/// # Errors
+/// If one is meant to be an address, and is none.
+pub(crate) fn bases(served: &Served) -> Result<Vec<Base>, StoreError> {
+    let listed = served.listed.iter().map(|model| {
+        let versions = version_policy(model).unwrap_or_default();
+        stores::base(&model.base_path, BaseKind::Model, versions)
+    });
+    let folder = served.folder.iter().map(|named| {
+        let versions = VersionPolicyConfig::default();
+        stores::base(&named.to_string_lossy(), BaseKind::Discover, versions)
+    });
+    listed.chain(folder).filter_map(Result::transpose).collect()
 }
 
 /// Returns a model's request log; a share that is none was refused when the list came.
@@ -401,9 +442,8 @@ pub(crate) fn not_available(
     format!("{num_failed} {noun} did not become available: {{{failed}}}")
 }
 
-/// Returns where a model of a list is found.
-fn root(model: &ModelConfig) -> Root {
-    let version_policy = match &model.versions {
+fn version_policy(model: &ModelConfig) -> Option<VersionPolicyConfig> {
+    match &model.versions {
         VersionPolicy::Default => None,
         // As in TensorFlow Serving, 0 means the default.
         VersionPolicy::Latest(count) => {
@@ -411,14 +451,19 @@ fn root(model: &ModelConfig) -> Root {
         }
         VersionPolicy::All => Some(VersionPolicyConfig::All),
         VersionPolicy::Specific(versions) => Some(VersionPolicyConfig::Specific(versions.clone())),
-    };
+    }
+}
+
+/// Returns where a model of a list is found.
+fn root(model: &ModelConfig, stores: &Stores) -> Root {
     let settings = ModelSettings {
-        version_policy,
+        version_policy: version_policy(model),
         labels: model.labels.clone(),
         request_log: model.logging.as_ref().and_then(request_log),
         ..ModelSettings::default()
     };
-    Root::Model(models::entry(&model.name, &model.base_path, settings))
+    let path = stores.folder(&model.base_path, BaseKind::Model);
+    Root::Model(models::entry(&model.name, path, settings))
 }
 
 #[cfg(test)]

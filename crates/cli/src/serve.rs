@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,8 +17,10 @@ use crate::args::ServeArgs;
 use crate::certificates::Certificates;
 use crate::config::{self, Env, Looks, Mistake, ServeConfig};
 use crate::exit::{self, Exit, Failure};
+use crate::files::TfSettings;
 use crate::machine::Machine;
-use crate::models::Models;
+use crate::models::{Around, Models};
+use crate::progress::Progress;
 use crate::signals::{Signals, Stop};
 use crate::tf_style::Style;
 use crate::{files, output, startup};
@@ -112,7 +115,9 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
     if config.looks == Looks::Never {
         return Ok(wait_in_vain(&mut signals).await);
     }
-    let mut models = Models::start(&config, &settings)?;
+    let Some((mut models, settings)) = start(&config, settings, &mut signals).await? else {
+        return Ok(Exit::Done);
+    };
     if let Some(stop) = load(&models, &mut signals).await? {
         tracing::info!(signal = stop.name(), "stopped while loading");
         return Ok(unload(models, &mut signals).await);
@@ -155,6 +160,30 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
         tracing::warn!(connections = num_cut, "cut at the end of --drain-timeout");
     }
     Ok(unload(models, &mut signals).await)
+}
+
+/// Finds the models and starts to load them; `None` if a signal came before they were found.
+async fn start(
+    config: &ServeConfig,
+    settings: TfSettings,
+    signals: &mut Signals,
+) -> Result<Option<(Models, TfSettings)>, Failure> {
+    let around = Around::new(config);
+    let stores = Arc::clone(&around.stores);
+    let config = config.clone();
+    let starting = spawn_blocking(move || {
+        // Without it downloads are silent.
+        let _progress = Progress::start(Arc::clone(&around.watch), output::is_terminal());
+        Models::start(&config, &settings, around).map(|models| (models, settings))
+    });
+    tokio::select! {
+        started = starting => started.context("the models could not be looked for")?.map(Some),
+        stop = signals.next() => {
+            tracing::info!(signal = stop.name(), "stopped while looking for models");
+            stores.stop();
+            Ok(None)
+        }
+    }
 }
 
 /// Waits for the end: without a look at the folders there is never anything to serve.

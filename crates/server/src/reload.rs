@@ -75,6 +75,9 @@ pub enum ReloadError {
         /// Its path.
         base_path: String,
     },
+    /// A base path that is meant to be an address in a store.
+    #[error("{0}")]
+    BasePath(String),
     /// A platform that no engine here has.
     #[error("Model {name} requests unsupported platform {platform}")]
     UnsupportedPlatform {

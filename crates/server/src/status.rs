@@ -159,6 +159,7 @@ fn reload_code(error: &ReloadError) -> Code {
         ReloadError::NotAList
         | ReloadError::Duplicate(_)
         | ReloadError::RelativePath { .. }
+        | ReloadError::BasePath(_)
         | ReloadError::UnsupportedPlatform { .. }
         | ReloadError::PlatformChanged { .. }
         | ReloadError::Name(_)

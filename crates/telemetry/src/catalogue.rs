@@ -67,6 +67,10 @@ pub enum Metric {
     Build,
     /// Requests to be logged, by what came of it.
     RequestLogRecords,
+    /// Whether each object store can be read.
+    StoreUp,
+    /// What was downloaded from object stores.
+    StoreDownloadedBytes,
     /// `/tensorflow/cc/saved_model/load_attempt_count` of TensorFlow.
     TfLoadAttemptCount,
     /// `/tensorflow/cc/saved_model/load_latency` of TensorFlow.
@@ -108,7 +112,7 @@ struct Row {
 
 impl Metric {
     /// Every metric of our own, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Requests,
         Self::FailedRequests,
         Self::RefusedRequests,
@@ -124,6 +128,8 @@ impl Metric {
         Self::StartTime,
         Self::Build,
         Self::RequestLogRecords,
+        Self::StoreUp,
+        Self::StoreDownloadedBytes,
     ];
 
     /// Every metric under a name of TensorFlow's, sorted by it as on the page.

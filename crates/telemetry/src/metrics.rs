@@ -45,6 +45,8 @@ struct Inner {
     versions_by_state: [Gauge; VersionState::COUNT],
     model_available: Family<Labels, Gauge>,
     model_memory: Family<Labels, Gauge>,
+    store_up: Family<Labels, Gauge>,
+    store_downloaded_bytes: Counter,
     resident_memory: Gauge,
     signatures: Arc<SignatureFamilies>,
     request_logs: Family<Labels, Counter>,
@@ -177,6 +179,22 @@ impl Metrics {
             .count_request_log(model, result.code_name());
     }
 
+    /// Records whether a base path in an object store can be read.
+    pub fn set_store_up(&self, base_path: &str, is_up: bool) {
+        let labels = store_labels(base_path);
+        self.0.store_up.get_or_create(&labels).set(is_up.into());
+    }
+
+    /// Forgets a base path that is no longer mirrored.
+    pub fn remove_store(&self, base_path: &str) {
+        self.0.store_up.remove(&store_labels(base_path));
+    }
+
+    /// Counts bytes that were downloaded from object stores.
+    pub fn count_downloaded(&self, bytes: u64) {
+        self.0.store_downloaded_bytes.inc_by(bytes);
+    }
+
     /// Counts a request that was turned away.
     pub fn count_refused(&self, reason: Refusal) {
         self.0.refused[reason as usize].inc();
@@ -255,6 +273,9 @@ impl Inner {
                 .map(|state| series(&versions, Metric::ModelVersions, state.name())),
             model_available: register.family(Metric::ModelAvailable),
             model_memory: register.family(Metric::ModelMemory),
+            store_up: register.family(Metric::StoreUp),
+            store_downloaded_bytes: register
+                .value(Metric::StoreDownloadedBytes, Counter::default()),
             resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
             signatures,
             request_logs: register.family(Metric::RequestLogRecords),
@@ -298,6 +319,10 @@ fn series<V: Default + Clone>(
     value: &'static str,
 ) -> V {
     family.get_or_create_owned(&Labels::new(metric.labels(), [value.into()]))
+}
+
+fn store_labels(base_path: &str) -> Labels {
+    Labels::new(Metric::StoreUp.labels(), [base_path.into()])
 }
 
 fn memory_labels(model: &str, version: i64) -> Labels {

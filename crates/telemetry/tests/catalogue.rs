@@ -67,6 +67,7 @@ fn busy() -> Metrics {
     metrics.set_version_state("m", 1, Some(VersionState::Available));
     metrics.request_failed("rest", "NOT_FOUND");
     metrics.count_request_log("m", LogResult::Written);
+    metrics.set_store_up("s3://bucket/m", true);
     metrics
 }
 

@@ -10,7 +10,8 @@ use super::tensorflow::TfArgs;
 ///
 /// DIR is one model or a folder of models: NAME/VERSION/model.onnx, or NAME.onnx as version 1. A model folder needs
 /// no configuration; NAME/model.toml may add some. The folder is watched: new versions are loaded and take over
-/// without a lost request, removed ones are unloaded, half-copied ones are left alone until they are whole.
+/// without a lost request, removed ones are unloaded, half-copied ones are left alone until they are whole. It may as
+/// well be an address in an object store: s3://BUCKET/PATH, gs://, az://, http:// or https:// (docs/remote-stores.md).
 ///
 /// Ports open once every model is ready or has failed once. SIGTERM and SIGINT stop accepting, finish what is in
 /// flight, unload and exit 0; a second signal ends at once.
@@ -26,7 +27,7 @@ use super::tensorflow::TfArgs;
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// One model or a folder of models. [env: SALVER_MODELS]
+    /// One model or a folder of models, or an address of such. [env: SALVER_MODELS]
     #[arg(value_name = "DIR", conflicts_with_all = ["model_base_path", "model_config_file"])]
     pub(crate) dir: Option<PathBuf>,
 
@@ -34,7 +35,8 @@ pub(crate) struct ServeArgs {
     #[arg(long = "model_name", alias = "model-name", value_name = "NAME", help_heading = MODELS)]
     pub(crate) model_name: Option<String>,
 
-    /// The folder of one model's version folders, as for tensorflow_model_server. [env: SALVER_MODEL_BASE_PATH]
+    /// The folder of one model's version folders, or its address in an object store, as for tensorflow_model_server.
+    /// [env: SALVER_MODEL_BASE_PATH]
     #[arg(long = "model_base_path", alias = "model-base-path", value_name = "PATH", help_heading = MODELS)]
     pub(crate) model_base_path: Option<String>,
 
@@ -64,7 +66,7 @@ pub(crate) struct ServeArgs {
     /// How often the model folders are looked at, in seconds; fractions are allowed, 0 looks once at the start. Two
     /// looks must agree before a new version is loaded, so smaller values publish sooner. Less than 0 never looks, so
     /// that nothing is ever served; only tensorflow_model_server takes that, for its own tests.
-    /// [env: SALVER_FILE_SYSTEM_POLL_WAIT_SECONDS] [default: 1]
+    /// [env: SALVER_FILE_SYSTEM_POLL_WAIT_SECONDS] [default: 1; 10 for object stores, where every look is a request]
     #[arg(long = "file_system_poll_wait_seconds", alias = "file-system-poll-wait-seconds", value_name = "SECONDS",
         allow_hyphen_values = true, help_heading = MODELS)]
     pub(crate) file_system_poll_wait_seconds: Option<String>,

@@ -8,11 +8,23 @@ use salver_servable::{
     AvailabilityPreserving, Event, ManagerConfig, ServableRequest, Source, SourceTask,
     VersionChoice,
 };
+use salver_store::Options;
 use salver_telemetry::Metrics;
 use salver_testkit::models::half_plus_two;
 use tempfile::TempDir;
 
 use super::*;
+use crate::stores::StoresConfig;
+
+/// Returns stores that nothing is mirrored from.
+fn no_stores() -> Stores {
+    let config = StoresConfig {
+        cache_dir: None,
+        poll_interval: None,
+        options: Options::default(),
+    };
+    Stores::new(config, Metrics::new("test"), Arc::default())
+}
 
 struct Fixture {
     dir: TempDir,
@@ -49,7 +61,8 @@ impl Fixture {
         };
         let (manager, aspired) = Manager::start(config, listener);
         labels.attach(&manager);
-        let roots = vec![root(&model("a", dir.path()))];
+        let stores = Arc::new(no_stores());
+        let roots = vec![root(&model("a", dir.path()), &stores)];
         let source = SourceConfig {
             roots,
             poll_interval: Some(Duration::from_millis(20)),
@@ -73,6 +86,7 @@ impl Fixture {
             source.roots_handle(),
             manager.clone(),
             labels,
+            stores,
             config,
             served,
         );
@@ -306,4 +320,36 @@ fn a_label_that_is_to_move_stays_until_its_version_answers() {
         std::thread::yield_now();
     }
     assert_eq!(answers(&fixture.manager), Ok(2));
+}
+
+#[test]
+fn addresses_in_a_list_are_mirrored_each_with_its_versions() {
+    let of = |base_path: &str, versions| ModelConfig {
+        name: base_path.to_owned(),
+        base_path: base_path.to_owned(),
+        versions,
+        ..ModelConfig::default()
+    };
+    let served = Served {
+        folder: Some(PathBuf::from("gs://bucket/models")),
+        ..Served::of(vec![
+            of("/models/a", VersionPolicy::Default),
+            of("s3://bucket/a", VersionPolicy::All),
+        ])
+    };
+    let shown: Vec<String> = bases(&served)
+        .unwrap()
+        .iter()
+        .map(|base| format!("{} {:?} {:?}", base.uri, base.kind, base.versions))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "s3://bucket/a Model All",
+            "gs://bucket/models Discover Latest(1)"
+        ]
+    );
+    let wrong = Served::of(vec![of("s3://", VersionPolicy::Default)]);
+    let error = bases(&wrong).unwrap_err().to_string();
+    assert!(error.contains("names no bucket"), "{error}");
 }

@@ -161,6 +161,9 @@ fn one_of_each() -> Vec<ServeError> {
             name: m(),
             base_path: "p".to_owned(),
         }),
+        ServeError::Reload(ReloadError::BasePath(
+            "`s3://` names no bucket; wanted is s3://BUCKET/PATH".to_owned(),
+        )),
         ServeError::Reload(ReloadError::UnsupportedPlatform {
             name: m(),
             platform: "p".to_owned(),

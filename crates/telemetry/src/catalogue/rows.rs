@@ -127,6 +127,22 @@ pub(super) static ROWS: [Row; Metric::NUM_ROWS] = [
         help: "Requests that were to be logged, by what came of it",
     },
     Row {
+        metric: Metric::StoreUp,
+        stem: "salver_store_up",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["base_path"],
+        help: "1 if a base path in an object store can be read, 0 while it cannot; what was loaded goes on",
+    },
+    Row {
+        metric: Metric::StoreDownloadedBytes,
+        stem: "salver_store_downloaded",
+        kind: Kind::Counter,
+        unit: Some(&Unit::Bytes),
+        labels: &[],
+        help: "Bytes of model versions that were downloaded from object stores",
+    },
+    Row {
         metric: Metric::TfLoadAttemptCount,
         stem: "/tensorflow/cc/saved_model/load_attempt_count",
         kind: Kind::Counter,
