@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use salver_protocol::config::SessionSettings;
 use salver_server::{ChannelConfig, Listen, ServerConfig};
 use salver_store::Options;
 use salver_telemetry::logging::LogConfig;
@@ -61,6 +62,23 @@ pub(crate) struct LoadConfig {
     pub(crate) load_retry_interval: Duration,
 }
 
+/// How TensorFlow loads models and runs them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sessions {
+    /// The tags of the graph to load from a SavedModel.
+    pub(crate) tags: Vec<String>,
+    pub(crate) settings: SessionSettings,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            tags: vec!["serve".to_owned()],
+            settings: SessionSettings::default(),
+        }
+    }
+}
+
 /// Where engines that are not built in are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineConfig {
@@ -70,6 +88,8 @@ pub(crate) struct EngineConfig {
     pub(crate) onnxruntime_library: Option<PathBuf>,
     /// TensorFlow's shared library or its folder, if it was named.
     pub(crate) tensorflow_library: Option<PathBuf>,
+    /// How TensorFlow loads models and runs them.
+    pub(crate) sessions: Sessions,
     /// The Python whose pip fetches engines.
     pub(crate) python: PathBuf,
 }
@@ -209,6 +229,7 @@ pub(crate) fn engines(env: &Env) -> EngineConfig {
         dir: path("SALVER_ENGINE_DIR").or_else(|| cache_dir(env)),
         onnxruntime_library: path("SALVER_ONNXRUNTIME_LIB"),
         tensorflow_library: path("SALVER_TENSORFLOW_LIB"),
+        sessions: Sessions::default(),
         python: path("SALVER_PYTHON").unwrap_or_else(|| PathBuf::from("python3")),
     }
 }

@@ -32,7 +32,12 @@ pub(crate) fn registry(engines: &EngineConfig) -> Registry {
     let tensorflow = tensorflow::Config {
         library: engines.tensorflow_library.clone(),
         cache_dir: engines.dir.clone(),
-        options: tensorflow::Options::default(),
+        options: tensorflow::Options {
+            tags: engines.sessions.tags.clone(),
+            intra_op_parallelism: engines.sessions.settings.intra_op_parallelism,
+            inter_op_parallelism: engines.sessions.settings.inter_op_parallelism,
+            session_config: engines.sessions.settings.encoded.clone(),
+        },
     };
     Registry::new(vec![
         Arc::new(OnnxRuntime::new(onnxruntime)),

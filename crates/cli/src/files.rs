@@ -11,7 +11,7 @@ use salver_protocol::config::{
 };
 use salver_server::TlsConfig;
 
-use crate::config::TfConfig;
+use crate::config::{Sessions, TfConfig};
 use crate::exit::{Exit, Failure};
 
 /// What the files beside the list of models say.
@@ -19,6 +19,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) struct TfSettings {
     /// Platforms by name; `None` if there is no file about them.
     pub(crate) platforms: Option<BTreeMap<String, PlatformConfig>>,
+    /// TensorFlow's sessions, as flags and their own file have them.
+    sessions: Sessions,
     /// The certificates; `None` if there is no file of them.
     pub(crate) tls: Option<TlsConfig>,
     /// The page for Prometheus, if there is to be one.
@@ -41,6 +43,23 @@ impl TfSettings {
                 .and_then(NonZeroU32::new)
                 .unwrap_or(NonZeroU32::MIN),
         )
+    }
+
+    /// Returns how TensorFlow loads models and runs them; a file about platforms goes before everything else.
+    pub(crate) fn sessions(&self) -> Sessions {
+        let Some(platforms) = &self.platforms else {
+            return self.sessions.clone();
+        };
+        let platform = platforms.get(TENSORFLOW_PLATFORM).cloned();
+        let platform = platform.unwrap_or_default();
+        let default = Sessions::default();
+        Sessions {
+            tags: match platform.tags.is_empty() {
+                true => default.tags,
+                false => platform.tags,
+            },
+            settings: platform.session,
+        }
     }
 
     /// Returns the platforms that models may name.
@@ -74,10 +93,16 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
     let monitoring = files.monitoring.as_deref();
     let monitoring = monitoring.map(|path| read(path, config::parse_monitoring));
     let tls = files.ssl.as_deref().map(certificates).transpose()?;
-    if let Some(path) = &files.session {
-        let _session = read(path, |text| config::parse_session(text, &config.session))?;
-    }
+    let overrides = &config.session;
+    let settings = match &files.session {
+        Some(path) => read(path, |text| config::parse_session(text, overrides))?,
+        None => config::parse_session("", overrides).unwrap_or_default(),
+    };
     Ok(TfSettings {
+        sessions: Sessions {
+            tags: config.tags.clone(),
+            settings,
+        },
         platforms: platforms.transpose()?,
         tls,
         monitoring: monitoring.transpose()?.unwrap_or_default(),

@@ -19,7 +19,7 @@ use salver_server::{LoggingConfig, RequestLogs, WarmupRequests};
 use salver_store::{BaseKind, StoreUri};
 use salver_telemetry::{Metrics, VersionState};
 
-use crate::config::{Looks, ModelsAt, ServeConfig};
+use crate::config::{EngineConfig, Looks, ModelsAt, ServeConfig};
 use crate::exit::{Exit, Failure};
 use crate::files::TfSettings;
 use crate::labels::Labels;
@@ -96,8 +96,12 @@ impl Models {
         };
         let served = served(&config.models, &list, &stores)?;
         let names: Vec<Arc<str>> = served.names.iter().cloned().collect();
-        let registry = engine::registry(&config.engines);
-        engine::check_named(config.engine.as_deref(), &config.engines, &registry)?;
+        let engines = EngineConfig {
+            sessions: settings.sessions(),
+            ..config.engines.clone()
+        };
+        let registry = engine::registry(&engines);
+        engine::check_named(config.engine.as_deref(), &engines, &registry)?;
         let labels = Labels::default();
         let listener = listener(&metrics, &watch, &labels);
         let (manager, aspired) = Manager::start(manager_config(config), listener);

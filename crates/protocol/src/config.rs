@@ -23,7 +23,9 @@ pub use models::{
 };
 pub use reload::{ReloadRequest, decode_reload, encode_reload_response};
 pub use server_files::{MonitoringConfig, SslConfig, parse_monitoring, parse_ssl};
-pub use session::{PlatformConfig, SessionOverrides, parse_platforms, parse_session};
+pub use session::{
+    PlatformConfig, SessionOverrides, SessionSettings, parse_platforms, parse_session,
+};
 pub use text::TextError;
 
 pub use batching::parse_batching;

@@ -134,7 +134,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "tensorflow_session_parallelism",
         Int,
         "0",
-        Later(
+        Does(
             "Threads within an operation and operations at once, of TensorFlow's; 0 leaves it to TensorFlow.",
         ),
     ),
@@ -142,7 +142,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "tensorflow_session_config_file",
         Text,
         "",
-        Later(
+        Does(
             "A ConfigProto text proto for TensorFlow's sessions; the flags about parallelism win over it.",
         ),
     ),
@@ -150,13 +150,13 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "tensorflow_intra_op_parallelism",
         Int,
         "0",
-        Later("Threads within an operation of TensorFlow's; 0 leaves it to TensorFlow."),
+        Does("Threads within an operation of TensorFlow's; 0 leaves it to TensorFlow."),
     ),
     flag(
         "tensorflow_inter_op_parallelism",
         Int,
         "0",
-        Later("Operations of TensorFlow's at once; 0 leaves it to TensorFlow."),
+        Does("Operations of TensorFlow's at once; 0 leaves it to TensorFlow."),
     ),
     flag(
         "use_alts_credentials",
@@ -186,7 +186,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "per_process_gpu_memory_fraction",
         Float,
         "0",
-        Later(
+        Does(
             "The share of a GPU's memory that TensorFlow takes, 0 to 1; 0 leaves it to TensorFlow.",
         ),
     ),
@@ -194,7 +194,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "saved_model_tags",
         Text,
         "serve",
-        Later("The tags of the graph to load from a SavedModel, separated by commas."),
+        Does("The tags of the graph to load from a SavedModel, separated by commas."),
     ),
     flag(
         "grpc_channel_arguments",
@@ -292,7 +292,7 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "mixed_precision",
         Text,
         "",
-        Later("bfloat16 lets TensorFlow compute in that type on processors that have it."),
+        Does("bfloat16 lets TensorFlow compute in that type on processors that have it."),
     ),
     flag(
         "skip_initialize_tpu",

@@ -20,6 +20,8 @@ pub(crate) struct TfConfig {
     pub(crate) files: TfFiles,
     /// How often requests that a version brings along are replayed before it serves; `None` for not at all.
     pub(crate) num_warmup_iterations: Option<NonZeroU32>,
+    /// The tags of the graph to load from a SavedModel.
+    pub(crate) tags: Vec<String>,
     /// Over what the file about sessions says.
     pub(crate) session: SessionOverrides,
     /// What is to be logged about flags that do not do what their users may expect.
@@ -63,6 +65,7 @@ pub(super) fn read(
             .count("num_unload_threads")
             .unwrap_or(NUM_UNLOAD_THREADS),
         num_warmup_iterations: num_warmup_iterations(&mut flags),
+        tags: tags(&mut flags),
         session: session(&mut flags),
         files: TfFiles {
             batching,
@@ -115,6 +118,12 @@ fn num_warmup_iterations(flags: &mut Flags<'_, '_>) -> Option<NonZeroU32> {
     flags
         .is_on("enable_model_warmup")
         .then(|| iterations.unwrap_or(NonZeroU32::MIN))
+}
+
+fn tags(flags: &mut Flags<'_, '_>) -> Vec<String> {
+    let list = |text: &str| text.split(',').map(|tag| tag.trim().to_owned()).collect();
+    let tags: Option<Vec<String>> = flags.checked("saved_model_tags", |text| Some(list(text)));
+    tags.unwrap_or_else(|| list("serve"))
 }
 
 fn session(flags: &mut Flags<'_, '_>) -> SessionOverrides {

@@ -28,11 +28,22 @@ pub struct SessionOverrides {
     pub is_bfloat16: bool,
 }
 
+/// Settings of TensorFlow's sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// An encoded `ConfigProto`; empty for the default.
+    pub encoded: Vec<u8>,
+    /// Threads within one operation, if it says how many.
+    pub intra_op_parallelism: Option<u32>,
+    /// Operations at once, if it says how many.
+    pub inter_op_parallelism: Option<u32>,
+}
+
 /// How models of one platform are loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlatformConfig {
-    /// An encoded `ConfigProto`; empty for the default.
-    pub session: Vec<u8>,
+    /// Its sessions.
+    pub session: SessionSettings,
     /// How requests are joined; `None` if they are not.
     pub batching: Option<BatchingParameters>,
     /// Whether each version may hold batching parameters of its own.
@@ -47,13 +58,16 @@ pub struct PlatformConfig {
     pub prefers_tflite: bool,
 }
 
-/// Reads the text of a `tensorflow_session_config_file`, puts flags over it and encodes it as a `ConfigProto`.
+/// Reads the text of a `tensorflow_session_config_file`, and puts flags over it.
 ///
 /// # Errors
 /// [`TextError`].
-pub fn parse_session(text: &str, overrides: &SessionOverrides) -> Result<Vec<u8>, TextError> {
+pub fn parse_session(
+    text: &str,
+    overrides: &SessionOverrides,
+) -> Result<SessionSettings, TextError> {
     let config: ConfigProto = text::parse("tensorflow.ConfigProto", text)?;
-    Ok(with_overrides(config, overrides).encode_to_vec())
+    Ok(settings(config, overrides))
 }
 
 /// Reads the text of a `platform_config_file`: platforms by the names that models use.
@@ -95,7 +109,7 @@ fn read_bundle(bundle: SessionBundleConfig) -> PlatformConfig {
     };
     let session = bundle.session_config.unwrap_or_default();
     PlatformConfig {
-        session: with_overrides(session, &overrides).encode_to_vec(),
+        session: settings(session, &overrides),
         batching: bundle.batching_parameters.map(batching::read),
         has_model_batching: bundle.enable_per_model_batching_params,
         tags: bundle.saved_model_tags,
@@ -107,7 +121,7 @@ fn read_bundle(bundle: SessionBundleConfig) -> PlatformConfig {
     }
 }
 
-fn with_overrides(mut config: ConfigProto, overrides: &SessionOverrides) -> ConfigProto {
+fn settings(mut config: ConfigProto, overrides: &SessionOverrides) -> SessionSettings {
     let threads = |threads: u32| i32::try_from(threads).unwrap_or(i32::MAX);
     if let Some(intra) = overrides.intra_op_parallelism {
         config.intra_op_parallelism_threads = threads(intra);
@@ -124,7 +138,13 @@ fn with_overrides(mut config: ConfigProto, overrides: &SessionOverrides) -> Conf
         let rewrite = graph.rewrite_options.get_or_insert_default();
         rewrite.auto_mixed_precision_onednn_bfloat16 = Toggle::On.into();
     }
-    config
+    // 0 leaves it to TensorFlow; less than 0 means something only to it, and stays in the message.
+    let stated = |threads: i32| u32::try_from(threads).ok().filter(|&threads| threads > 0);
+    SessionSettings {
+        intra_op_parallelism: stated(config.intra_op_parallelism_threads),
+        inter_op_parallelism: stated(config.inter_op_parallelism_threads),
+        encoded: config.encode_to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +161,10 @@ mod tests {
             is_bfloat16: true,
             ..SessionOverrides::default()
         };
-        let bytes = parse_session(text, &overrides).expect("a right file");
-        let config = ConfigProto::decode(bytes.as_slice()).expect("what was just encoded");
+        let settings = parse_session(text, &overrides).expect("a right file");
+        let stated = (settings.intra_op_parallelism, settings.inter_op_parallelism);
+        assert_eq!(stated, (Some(8), Some(3)));
+        let config = ConfigProto::decode(settings.encoded.as_slice()).expect("what was encoded");
         assert_eq!(config.intra_op_parallelism_threads, 8);
         assert_eq!(config.inter_op_parallelism_threads, 3);
         let gpu = config.gpu_options.expect("options of GPUs");
@@ -154,7 +176,7 @@ mod tests {
         assert!(config.graph_options.is_some());
         assert_eq!(
             parse_session("", &SessionOverrides::default()),
-            Ok(Vec::new())
+            Ok(SessionSettings::default())
         );
     }
 
@@ -191,7 +213,8 @@ mod tests {
             (platform.has_warmup, platform.num_warmup_iterations),
             (true, Some(3))
         );
-        let session = ConfigProto::decode(platform.session.as_slice()).expect("an encoded message");
+        let session =
+            ConfigProto::decode(platform.session.encoded.as_slice()).expect("an encoded message");
         assert_eq!(session.intra_op_parallelism_threads, 4);
     }
 
