@@ -139,16 +139,17 @@ def results_of(report: Path, log: Path, cases: list[str]) -> dict[str, Result]:
         return results
     for case in ElementTree.parse(report).iter("testcase"):
         problems = [*case.iter("failure"), *case.iter("error")]
-        note = "; ".join(last_line(problem.text or problem.get("message", "")) for problem in problems)
+        note = "; ".join(raised(problem.text or problem.get("message", "")) for problem in problems)
         outcome = "FAILED" if problems else "passed"
         results[case.get("name", "")] = Result(outcome, float(case.get("time", 0)), note)
     return results
 
 
-def last_line(text: str) -> str:
-    """Returns what a traceback ends with."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip()[:200] if lines else ""
+def raised(text: str) -> str:
+    """Returns the exception that a traceback ends with."""
+    lines = text.strip().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    return " ".join(" ".join(lines[starts[-1] if starts else -1 :]).split())[:200]
 
 
 def parse() -> argparse.Namespace:
