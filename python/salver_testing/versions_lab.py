@@ -225,9 +225,9 @@ def edit(story: Story, lab: Lab, file: Path, server: ModelServer, rest: Rest, cl
 
         num_lines = len(server.log)
         file.write_text(with_labels(lab.config, stable=9))
-        is_told = wait_until(lambda: any("version 9" in str(line) for line in server.log[num_lines:]))
+        is_told = wait_until(lambda: any(line.get("version") == 9 for line in server.log[num_lines:]))
         answered = version_of(lab, ask_rest(rest, lab, "/labels/stable"))
-        told = next((line for line in server.log[num_lines:] if "version 9" in str(line)), None)
+        told = next((line for line in server.log[num_lines:] if line.get("version") == 9), None)
         story.check(is_told and answered == 2, f"a label for no version: stable is still {answered}; the log: {told}")
 
         # A label may only be given to a version that is there, so this takes two steps.

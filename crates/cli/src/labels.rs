@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use salver_repository::LoadedModel;
-use salver_servable::{Manager, State};
+use salver_servable::{Manager, State, VersionStatus};
 
 /// The labels of every model.
 #[derive(Clone, Debug, Default)]
@@ -67,17 +67,34 @@ impl Labels {
             .unwrap_or_default()
     }
 
+    /// Logs which labels wait for versions that do not answer: a slip in a list would else go unseen.
+    pub(crate) fn log_waiting(&self) {
+        let Some(manager) = self.0.manager.get() else {
+            return;
+        };
+        for (name, model) in &*self.lock() {
+            let statuses = manager.status(name).unwrap_or_default();
+            for (label, version) in &model.wanted {
+                if !answers(&statuses, *version) {
+                    tracing::warn!(
+                        model = name,
+                        label,
+                        version,
+                        "a label waits until its version answers"
+                    );
+                }
+            }
+        }
+    }
+
     fn settle(&self, name: &str, model: &mut ModelLabels) {
         let Some(manager) = self.0.manager.get() else {
             return;
         };
         let statuses = manager.status(name).unwrap_or_default();
-        let answers = |version: i64| {
-            statuses
-                .iter()
-                .any(|status| status.version == version && status.state == State::Available)
-        };
-        let settled = settle(&model.wanted, &model.in_force, answers);
+        let settled = settle(&model.wanted, &model.in_force, |version| {
+            answers(&statuses, version)
+        });
         if settled != model.in_force {
             model.in_force = settled;
             manager.set_labels(name, model.in_force.clone());
@@ -88,6 +105,12 @@ impl Labels {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ModelLabels>> {
         self.0.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn answers(statuses: &[VersionStatus], version: i64) -> bool {
+    statuses
+        .iter()
+        .any(|status| status.version == version && status.state == State::Available)
 }
 
 /// Returns what each label stands for now.

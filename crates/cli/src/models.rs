@@ -169,13 +169,14 @@ impl Models {
         Ok(())
     }
 
-    /// Waits until every model that was there at the start is loaded or has failed once.
+    /// Waits until every version of every model that was there at the start is loaded or has failed once.
     ///
     /// # Blocking
     /// As long as the loads take.
     pub(crate) fn first_load(&self) -> FirstLoad {
         FirstLoad {
             manager: self.manager.clone(),
+            list: Arc::clone(&self.list),
             names: self.names.clone(),
             watch: Arc::clone(&self.watch),
         }
@@ -238,6 +239,7 @@ impl Models {
 /// What waits for the first load, on a thread of its own.
 pub(crate) struct FirstLoad {
     manager: Manager<LoadedModel>,
+    list: Arc<ModelList>,
     names: Vec<Arc<str>>,
     watch: Arc<Watch>,
 }
@@ -248,6 +250,7 @@ impl FirstLoad {
     pub(crate) fn wait(self) -> io::Result<()> {
         let _progress = Progress::start(self.watch, output::is_terminal())?;
         self.manager.wait_first_load(&self.names, None);
+        self.list.log_waiting_labels();
         Ok(())
     }
 }

@@ -158,6 +158,7 @@ impl ModelList {
         }
         *self.served() = after;
         self.manager.wait_load_after(mark, new, patience, None);
+        self.log_waiting_labels();
         match new.iter().all(|name| self.is_available(name, None)) {
             true => Ok(()),
             false => Err(ReloadError::NotAvailable(not_available(
@@ -180,6 +181,11 @@ impl ModelList {
         check_names(models, &before.listed)?;
         check_platforms(models, &self.config)?;
         check_request_logs(models)
+    }
+
+    /// Logs which labels wait for versions that do not answer.
+    pub(crate) fn log_waiting_labels(&self) {
+        self.labels.log_waiting();
     }
 
     fn is_available(&self, name: &str, version: Option<i64>) -> bool {

@@ -163,8 +163,8 @@ impl<S: Send + Sync + 'static> Manager<S> {
         self.shared.map.rcu(|map| map.with_labels(&name, &labels));
     }
 
-    /// Waits until each of `names` has a version in service, or has failed once with every version that is wanted, or is
-    /// known to have none. Returns whether that came about within `timeout`.
+    /// Waits until every version that is wanted of each of `names` is in service or has failed once, or none is known to
+    /// be wanted. Returns whether that came about within `timeout`.
     ///
     /// # Blocking
     /// Until then; without a time-out perhaps for ever.

@@ -29,7 +29,7 @@ struct Names {
     by_name: BTreeMap<Arc<str>, Versions>,
     /// Names that nothing is wanted of, in the order in which that came about.
     gone: VecDeque<Arc<str>>,
-    /// Names of which it is known how their first load went.
+    /// Names of which it is known how their first load went, at least of one version.
     settled: BTreeMap<Arc<str>, Settled>,
     /// What is wrong with names as a whole.
     complaints: BTreeMap<Arc<str>, LoadError>,
@@ -47,7 +47,9 @@ struct Versions {
 /// What is known of how the first load of a name went.
 #[derive(Clone, Copy, Debug)]
 struct Settled {
-    /// Whether no try is left.
+    /// Whether every version was tried.
+    is_tried: bool,
+    /// Whether one answers or no try is left.
     is_decided: bool,
     /// The list that it is about.
     list_number: u64,
@@ -56,18 +58,18 @@ struct Settled {
 /// How long a wait for a first load has patience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Until every version was tried once.
+    /// Until every version answers or has failed once, so that clients find all of them.
     FirstTry,
-    /// Until every version that failed was given up.
+    /// Until a version answers, or every one was given up.
     LastTry,
 }
 
 /// What the manager knows of a name beyond the states of its versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NameSummary {
-    /// Whether it is known how the first load went, or that there is nothing to load.
+    /// Whether it is known of every version how its first load went, or that there is nothing to load.
     pub(crate) is_settled: bool,
-    /// Whether no try is left besides.
+    /// Whether one answers, or no try is left for any.
     pub(crate) is_decided: bool,
     /// Whether nothing is wanted, loaded or reported.
     pub(crate) is_gone: bool,
@@ -94,10 +96,11 @@ impl StatusBoard {
     pub(crate) fn summarize(&self, name: &Arc<str>, summary: NameSummary, list_number: u64) {
         let mut names = self.lock();
         let settled = Settled {
+            is_tried: summary.is_settled,
             is_decided: summary.is_decided,
             list_number,
         };
-        match summary.is_settled {
+        match summary.is_settled || summary.is_decided {
             true => names.settled.insert(Arc::clone(name), settled),
             false => names.settled.remove(name),
         };
@@ -170,7 +173,10 @@ impl StatusBoard {
         // A time-out beyond the end of time is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let has_waited = |settled: &Settled| {
-            let is_over = settled.is_decided || patience == Patience::FirstTry;
+            let is_over = match patience {
+                Patience::FirstTry => settled.is_tried,
+                Patience::LastTry => settled.is_decided,
+            };
             is_over && settled.list_number > after
         };
         let is_settled = |board: &Names| {

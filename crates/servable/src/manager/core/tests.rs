@@ -398,6 +398,17 @@ fn a_name_without_versions_is_settled() {
 }
 
 #[test]
+fn one_version_in_service_decides_a_name_and_does_not_settle_it() {
+    let mut scene = Scene::new();
+    scene.aspire("m", &[1, 2]);
+    scene.loaded("m", 2);
+    let is_decided = |scene: &Scene| scene.summary("m").is_some_and(|summary| summary.is_decided);
+    assert!(is_decided(&scene) && !scene.is_settled("m"));
+    scene.loaded("m", 1);
+    assert!(is_decided(&scene) && scene.is_settled("m"));
+}
+
+#[test]
 fn stopping_ends_everything_and_takes_no_more() {
     let mut scene = Scene::with(|settings| settings.num_load_threads = 1);
     scene.aspire("a", &[1]);

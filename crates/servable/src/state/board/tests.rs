@@ -134,8 +134,15 @@ fn waiting_is_for_a_list_that_came_after_and_for_the_last_try_if_it_is_told_so()
     assert!(wait(6, Patience::FirstTry));
     assert!(!wait(7, Patience::FirstTry));
     assert!(!wait(6, Patience::LastTry));
-    board.summarize(&names[0], SETTLED, 8);
+    let one_answers = NameSummary {
+        is_settled: false,
+        ..SETTLED
+    };
+    board.summarize(&names[0], one_answers, 8);
+    assert!(!wait(7, Patience::FirstTry));
     assert!(wait(7, Patience::LastTry));
+    board.summarize(&names[0], SETTLED, 9);
+    assert!(wait(8, Patience::LastTry));
 }
 
 #[test]

@@ -55,12 +55,12 @@ impl<L> Servable<L> {
                 .filter(|known| known.aspired.is_some())
         };
         let is_ready = |known: &Version<L>| matches!(known.progress, Progress::Ready);
-        let is_ready = self.versions.values().any(is_ready);
         let has_no_try_left =
             |known: &Version<L>| matches!(known.progress, Progress::Failed { .. });
+        let is_served = self.versions.values().any(is_ready);
         NameSummary {
-            is_settled: self.has_list && (is_ready || aspired().all(|known| known.has_failed)),
-            is_decided: self.has_list && (is_ready || aspired().all(has_no_try_left)),
+            is_settled: self.has_list && aspired().all(|known| is_ready(known) || known.has_failed),
+            is_decided: self.has_list && (is_served || aspired().all(has_no_try_left)),
             is_gone: self.versions.is_empty() && self.reports.is_empty(),
         }
     }
