@@ -413,3 +413,35 @@ fn rest_is_secured_by_certificates_that_are_named() {
         Some("/etc/salver/ssl.cfg".into())
     );
 }
+
+#[test]
+fn stores_are_looked_at_less_often_unless_the_pace_is_chosen() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let rows = [
+        ("models", &[][..], seconds(10)),
+        ("models --file_system_poll_wait_seconds=2", &[], seconds(2)),
+        ("models --file_system_poll_wait_seconds=0", &[], None),
+        (
+            "models",
+            &[("SALVER_FILE_SYSTEM_POLL_WAIT_SECONDS", "1")],
+            seconds(1),
+        ),
+    ];
+    for (line, env, expected) in rows {
+        let stores = resolve(line, env).expect(line).stores;
+        assert_eq!(stores.poll_interval, expected, "{line} {env:?}");
+    }
+}
+
+#[test]
+fn stores_get_the_settings_of_clouds_and_the_folder_of_caches() {
+    let env = [
+        ("AWS_REGION", "here"),
+        ("SALVER_CACHE_DIR", "/c"),
+        ("SALVER_ENGINE_DIR", "/e"),
+    ];
+    let stores = resolve("models", &env).unwrap().stores;
+    assert_eq!(stores.cache_dir, Some("/c".into()));
+    let names: Vec<_> = stores.options.0.keys().map(String::as_str).collect();
+    assert_eq!(names, ["AWS_REGION"]);
+}
