@@ -1,5 +1,6 @@
 """Emulators of object stores in this process, behind a gate that can be shut: the store is then away."""
 
+import logging
 import select
 import socket
 import threading
@@ -78,9 +79,6 @@ class Store(Protocol):
     def put(self, name: str, content: bytes) -> None:
         """Uploads an object."""
 
-    def delete(self, name: str) -> None:
-        """Removes an object."""
-
     def environment(self) -> dict[str, str]:
         """Returns the variables that a server finds it by."""
 
@@ -122,6 +120,7 @@ class S3(_Emulated):
     def __init__(self) -> None:
         from moto.server import ThreadedMotoServer  # noqa: PLC0415, it takes seconds to be imported
 
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._server.start()
         _, port = self._server.get_host_and_port()
@@ -131,9 +130,6 @@ class S3(_Emulated):
 
     def put(self, name: str, content: bytes) -> None:
         requests.put(f"{self._url}/{quote(name)}", data=content, timeout=30).raise_for_status()
-
-    def delete(self, name: str) -> None:
-        requests.delete(f"{self._url}/{quote(name)}", timeout=30).raise_for_status()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -166,10 +162,6 @@ class Gcs(_Emulated):
         url = f"{self._url}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={quote(name, safe='')}"
         kind = {"Content-Type": "application/octet-stream"}
         requests.post(url, data=content, headers=kind, timeout=30).raise_for_status()
-
-    def delete(self, name: str) -> None:
-        url = f"{self._url}/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}"
-        requests.delete(url, timeout=30).raise_for_status()
 
     def environment(self) -> dict[str, str]:
         return {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{self.gate.port}"}
