@@ -128,18 +128,26 @@ def test_an_idle_server_has_nothing_to_show(profiler: Profiler) -> None:
 
 def test_one_trace_at_a_time_that_can_be_ended(server: Server, profiler: Profiler) -> None:
     answers = []
-    long = threading.Thread(
-        target=lambda: answers.append(profiler.call("Profile", opts={"duration_ms": 3_600_000}, session_id="long"))
-    )
+    busy = "another trace is being recorded; try again when it has ended"
+
+    def record_long() -> None:
+        while not answers:
+            try:
+                answers.append(profiler.call("Profile", opts={"duration_ms": 3_600_000}, session_id="long"))
+            except grpc.RpcError as error:  # A short one may have begun before it.
+                assert error.details() == busy
+
+    long = threading.Thread(target=record_long)
     long.start()
     other = Profiler(server)
     code = None
-    while code != grpc.StatusCode.UNAVAILABLE:
+    while code is None and long.is_alive():
         try:
             other.call("Profile", opts={"duration_ms": 1})
         except grpc.RpcError as error:
+            assert error.details() == busy
             code = error.code()
-            assert error.details() == "another trace is being recorded; try again when it has ended"
+    assert code == grpc.StatusCode.UNAVAILABLE
     other.call("Terminate", session_id="long")
     long.join()
     assert len(answers) == 1
