@@ -128,7 +128,7 @@ fn install(shell: &Shell, engine: &str) -> Result<()> {
 }
 
 fn cargo_test(shell: &Shell, installed: &[(&str, &str)]) -> Result<()> {
-    let mut test = shell.cargo(&["test", "--locked", "--workspace"]);
+    let mut test = shell.cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
     with_cache(shell, &mut test);
     for (_, variable) in installed {
         test.env(variable, "required");
