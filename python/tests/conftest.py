@@ -14,6 +14,9 @@ from salver_testing.server import Server, has_engine, is_tensorflow
 # What depends on the engine where it is TensorFlow, whose libraries every server has to open; only that is run on it.
 ON_TENSORFLOW = {"test_bad_inputs", "test_grpc", "test_rest", "test_saved_models"}
 ONLY_ON_TENSORFLOW = {"test_saved_models"}
+# What has caches of its own, where no engine is installed.
+ONLY_ON_BUILT_IN = {"test_remote_stores"}
+BUILT_IN = "rten"
 
 # Small, so that the tests of oversized requests need little memory and time.
 MAX_INFLIGHT_BYTES = 64 * 1024 * 1024
@@ -25,10 +28,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     name = collection_path.stem
     if not name.startswith("test_"):
         return None
+    is_built_in = os.environ.get("SALVER_TEST_ENGINE", BUILT_IN) == BUILT_IN
     if is_tensorflow():
         is_left_out = name not in ON_TENSORFLOW and not name.startswith("test_tfserving_")
     else:
-        is_left_out = name in ONLY_ON_TENSORFLOW
+        is_left_out = name in ONLY_ON_TENSORFLOW or (name in ONLY_ON_BUILT_IN and not is_built_in)
     return True if is_left_out else None
 
 
