@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use salver_backend::{BackendError, ErrorCode, Instance, Model, ModelFiles, Signatures};
+use salver_backend::{BackendError, ErrorCode, Instance, Model, ModelFiles, Signature, Signatures};
+use salver_protocol::tensor_proto;
 use salver_savedmodel::MetaGraph;
+use salver_tensor::TensorSpec;
 
 use crate::check::{self, unsupported};
 use crate::ffi::{Error, Library, LoadOptions, Session};
@@ -14,6 +16,7 @@ use crate::{INSTALL_COMMAND, PLATFORM};
 pub(crate) struct TfModel {
     signatures: Signatures,
     session: Arc<Session>,
+    is_pool_wanted: bool,
 }
 
 impl TfModel {
@@ -42,8 +45,9 @@ impl TfModel {
             tracing::warn!(file = %files.main.display(), "{not_servable}");
         }
         Ok(Self {
-            signatures: declared.signatures,
+            signatures: with_dtypes_of(&session, declared.signatures),
             session: Arc::new(session),
+            is_pool_wanted: options.is_pool_wanted,
         })
     }
 }
@@ -54,8 +58,40 @@ impl Model for TfModel {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, BackendError> {
-        Ok(Box::new(TfInstance::new(&self.session)))
+        Ok(Box::new(TfInstance::new(
+            &self.session,
+            self.is_pool_wanted,
+        )))
     }
+}
+
+/// Takes the dtypes of tensors from the graph: like shapes, what a signature says of them does not bind, and TensorFlow
+/// Serving, too, serves models whose signatures are mistaken.
+fn with_dtypes_of(session: &Session, declared: Signatures) -> Signatures {
+    let corrected = |spec: &TensorSpec| {
+        let actual = tensor_proto::dtype_of(session.data_type(&spec.tensor_name)?)?;
+        (actual != spec.dtype).then_some(actual)
+    };
+    let correct = |signature: &Signature| {
+        let mut signature = signature.clone();
+        for spec in signature.inputs.iter_mut().chain(&mut signature.outputs) {
+            if let Some(actual) = corrected(spec) {
+                tracing::warn!(
+                    signature = &*signature.name,
+                    tensor = &*spec.tensor_name,
+                    declared = %spec.dtype,
+                    %actual,
+                    "the signature declares another dtype than its tensor has, which is the one that counts"
+                );
+                spec.dtype = actual;
+            }
+        }
+        signature
+    };
+    declared
+        .iter()
+        .map(|signature| correct(signature))
+        .collect()
 }
 
 /// Tells a bad model from a library that is too old for it and from the library's own failures.

@@ -90,6 +90,7 @@ functions! {
     TF_GraphNextOperation(*mut TF_Graph, *mut usize) -> *mut TF_Operation;
     TF_OperationOpType(*mut TF_Operation) -> *const c_char;
     TF_OperationNumOutputs(*mut TF_Operation) -> c_int;
+    TF_OperationOutputType(TF_Output) -> c_int;
 
     TF_LoadSessionFromSavedModel(
         *const TF_SessionOptions,

@@ -1,14 +1,13 @@
 //! Runs of a session by the names of its tensors.
 
 use std::collections::HashMap;
-use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use salver_backend::ErrorCode;
 
 use super::api::{TF_Buffer, TF_Output, TF_Tensor};
-use super::session::{c_string, count};
+use super::session::{c_string, count, parse_name};
 use super::status::{Error, Status};
 use super::{Library, Session, Value};
 
@@ -105,7 +104,7 @@ impl Runner {
         if let Some(output) = self.outputs.get(name) {
             return Ok(*output);
         }
-        let (operation, index) = parse(name);
+        let (operation, index) = parse_name(name);
         let output = self.session.output(&c_string(operation.as_bytes())?, index);
         let output = output.ok_or_else(|| Error {
             code: ErrorCode::NotFound,
@@ -113,33 +112,5 @@ impl Runner {
         })?;
         self.outputs.insert(name.to_owned(), output);
         Ok(output)
-    }
-}
-
-/// Reads a tensor's name: `dense/BiasAdd:0` is the first output of `dense/BiasAdd`, and so is the name alone.
-fn parse(name: &str) -> (&str, c_int) {
-    let parts = name
-        .rsplit_once(':')
-        .and_then(|(operation, index)| Some((operation, index.parse().ok()?)));
-    parts.unwrap_or((name, 0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn names_of_tensors_are_taken_apart() {
-        let rows = [
-            ("x:0", ("x", 0)),
-            ("a/b:12", ("a/b", 12)),
-            ("x", ("x", 0)),
-            ("x:y", ("x:y", 0)),
-            ("x:99999999999", ("x:99999999999", 0)),
-            ("", ("", 0)),
-        ];
-        for (name, expected) in rows {
-            assert_eq!(parse(name), expected, "{name}");
-        }
     }
 }

@@ -16,6 +16,9 @@ use super::status::{Error, Status};
 /// Operators that keep a variable in memory that later runs write to.
 const REFERENCE_VARIABLES: [&[u8]; 3] = [b"Variable", b"VariableV2", b"TemporaryVariable"];
 
+/// The distance of `tensorflow.DataType`'s references from what they refer to.
+const REFERENCE: c_int = 100;
+
 /// How a session is made.
 #[derive(Debug)]
 pub(crate) struct LoadOptions<'a> {
@@ -100,6 +103,19 @@ impl Session {
     /// Tells whether results may lie in memory that other runs write to.
     pub(super) fn has_reference_variables(&self) -> bool {
         self.has_reference_variables
+    }
+
+    /// Returns the number of a tensor's dtype in `tensorflow.DataType`; `None` if the graph has no tensor of this name.
+    pub(crate) fn data_type(&self, name: &str) -> Option<c_int> {
+        let (operation, index) = parse_name(name);
+        let output = self.output(&c_string(operation.as_bytes()).ok()?, index)?;
+        // SAFETY: the operation is the graph's, which is alive, and has such an output.
+        let data_type = unsafe { (self.library().api().TF_OperationOutputType)(output) };
+        // Variables of old graphs are references to what they hold.
+        Some(match data_type > REFERENCE {
+            true => data_type - REFERENCE,
+            false => data_type,
+        })
     }
 
     /// Returns an output of an operation, which is valid as long as this session; `None` if the graph has none.
@@ -261,4 +277,32 @@ pub(super) fn count(len: usize) -> Result<c_int, Error> {
         code: ErrorCode::InvalidArgument,
         message: format!("{len} are too many"),
     })
+}
+
+/// Reads a tensor's name: `dense/BiasAdd:0` is the first output of `dense/BiasAdd`, and so is the name alone.
+pub(super) fn parse_name(name: &str) -> (&str, c_int) {
+    let parts = name
+        .rsplit_once(':')
+        .and_then(|(operation, index)| Some((operation, index.parse().ok()?)));
+    parts.unwrap_or((name, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_name;
+
+    #[test]
+    fn names_of_tensors_are_taken_apart() {
+        let rows = [
+            ("x:0", ("x", 0)),
+            ("a/b:12", ("a/b", 12)),
+            ("x", ("x", 0)),
+            ("x:y", ("x:y", 0)),
+            ("x:99999999999", ("x:99999999999", 0)),
+            ("", ("", 0)),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(parse_name(name), expected, "{name}");
+        }
+    }
 }

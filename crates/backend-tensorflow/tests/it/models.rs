@@ -40,6 +40,27 @@ fn strings_come_back_whatever_their_length() {
 }
 
 #[test]
+fn dtypes_are_those_of_the_graph_whatever_a_signature_says() {
+    let graph = Graph::new()
+        .input("x", DType::String, None)
+        .node("StringUpper", "upper", &["x"], &[])
+        .output("upper", "upper:0", DType::String, None)
+        .signature("mistaken", "tensorflow/serving/predict")
+        .takes("x", "x:0", DType::F32, None)
+        .output("upper", "upper:0", DType::I64, None);
+    let Some(mut loaded) = load(&graph) else {
+        return;
+    };
+    let signature = loaded.signature("mistaken");
+    let dtypes = [&signature.inputs[0], &signature.outputs[0]].map(|spec| spec.dtype);
+    assert_eq!(dtypes, [DType::String; 2]);
+    let outputs = loaded.run("mistaken", &[strings(&["a"])]).expect("it runs");
+    Tolerance::Exact
+        .check(&outputs[0], &strings(&["A"]))
+        .expect("in upper case");
+}
+
+#[test]
 fn tables_are_filled_from_files_when_the_model_is_loaded() {
     let types = [("key_dtype", STRING), ("value_dtype", INT64)];
     let find = [("Tin", STRING), ("Tout", INT64)];
