@@ -70,7 +70,7 @@ fn run(typed: Vec<OsString>, env: &Env) -> Exit {
         return Exit::Done;
     }
     if line.asks_for_usage() {
-        usage();
+        usage(line.style);
         return Exit::TfStart;
     }
     let cli = match Cli::try_parse_from(&line.words) {
@@ -119,7 +119,7 @@ fn refuse(error: &clap::Error, style: Style) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ if style.is_tensorflow() => {
-            usage();
+            usage(style);
             Exit::TfStart
         }
         _ => Exit::Usage,
@@ -127,9 +127,14 @@ fn refuse(error: &clap::Error, style: Style) -> Exit {
 }
 
 /// Prints the flags, where TensorFlow's server does.
-fn usage() {
-    let mut command = Cli::command();
-    if let Some(serve) = command.find_subcommand_mut("serve") {
+fn usage(style: Style) {
+    let name = match style {
+        Style::TensorFlowName => tf_style::NAME,
+        Style::Own | Style::TensorFlowFlags => "salver serve",
+    };
+    let command = Cli::command();
+    if let Some(serve) = command.find_subcommand("serve") {
+        let mut serve = serve.clone().bin_name(name);
         output::result(&serve.render_help().to_string());
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(
         failure.report(is_log_json);
         if is_tf_style {
             if failure.exit == Exit::Usage {
-                crate::usage();
+                crate::usage(style);
             }
             output::result(&failure.tf_line());
         }
