@@ -99,6 +99,16 @@ impl Backend for TensorFlow {
         }
     }
 
+    /// An instance for each core: a run keeps few models busy on more than one, and a session takes runs from any number
+    /// of threads. On two cores a second instance doubles the runs per second (`examples/concurrency.rs`).
+    fn default_config(&self) -> ModelConfig {
+        let config = ModelConfig::default();
+        ModelConfig {
+            num_instances: config.num_threads,
+            ..config
+        }
+    }
+
     fn supports(&self, files: &ModelFiles) -> Result<(), BackendError> {
         check::check(files, &self.config.options).map(|_| ())
     }

@@ -8,9 +8,11 @@ use salver_wire::Writer;
 pub struct Options {
     /// The tags of the graph to load, all of them and no others.
     pub tags: Vec<String>,
-    /// Threads that one operator may use; the number that the model asks for if it is `None`.
+    /// Threads that one operator may use; what each model asks for if it is `None`. TensorFlow makes them once for the
+    /// process, by what the first model asks for.
     pub intra_op_parallelism: Option<u32>,
-    /// Operators that may run at once; TensorFlow's own choice if it is `None`.
+    /// Operators that may run at once. If it is `None` and there is no configuration either, that is TensorFlow's own
+    /// choice, and short runs keep to the thread that asks for them.
     pub inter_op_parallelism: Option<u32>,
     /// An encoded `tensorflow.ConfigProto`; empty for TensorFlow's defaults. The two numbers above win over it.
     pub session_config: Vec<u8>,
@@ -39,6 +41,8 @@ pub(crate) struct SessionOptions {
     pub(crate) tags: Vec<String>,
     /// An encoded `tensorflow.ConfigProto`.
     pub(crate) config: Vec<u8>,
+    /// Whether even short runs go to TensorFlow's threads.
+    pub(crate) is_pool_wanted: bool,
 }
 
 impl Options {
@@ -54,6 +58,7 @@ impl Options {
         SessionOptions {
             tags: self.tags.clone(),
             config: writer.into_inner(),
+            is_pool_wanted: self.inter_op_parallelism.is_some() || !self.session_config.is_empty(),
         }
     }
 }

@@ -40,6 +40,11 @@ pub trait Backend: Send + Sync {
     /// Opens the engine's library, if it is one, the first time.
     fn status(&self) -> EngineStatus;
 
+    /// Returns how a model is run of which nothing is said.
+    fn default_config(&self) -> ModelConfig {
+        ModelConfig::default()
+    }
+
     /// Tells cheaply whether this engine can run a model: format, declared dtypes, operators. Opens no library.
     ///
     /// # Errors

@@ -48,7 +48,12 @@ impl LocalModel {
             .map_err(refused)?;
         let model = choice
             .backend
-            .load(&files, &entry.settings.model_config())
+            .load(
+                &files,
+                &entry
+                    .settings
+                    .model_config(&choice.backend.default_config()),
+            )
             .map_err(refused)?;
         let instance = model.instance().map_err(refused)?;
         Ok(Self {

@@ -188,7 +188,7 @@ impl ModelLoader {
         &self,
         choice: &Choice,
     ) -> Result<(salver_backend::Signatures, LocalExecutor), LoadError> {
-        let model_config = self.settings.model_config();
+        let model_config = self.settings.model_config(&choice.backend.default_config());
         let model: Box<dyn Model> =
             guard(|| choice.backend.load(&self.offer.files, &model_config))?;
         let signatures = model.signatures().clone();

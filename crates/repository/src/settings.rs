@@ -144,10 +144,9 @@ impl ModelSettings {
         }
     }
 
-    /// Returns what the engine is told.
+    /// Returns what the engine is told, with its own choice where nothing is set.
     #[must_use]
-    pub fn model_config(&self) -> ModelConfig {
-        let default = ModelConfig::default();
+    pub fn model_config(&self, default: &ModelConfig) -> ModelConfig {
         ModelConfig {
             num_instances: self.instances.unwrap_or(default.num_instances),
             num_threads: self.threads.unwrap_or(default.num_threads),

@@ -260,5 +260,11 @@ fn a_model_goes_before_the_server_and_the_server_before_the_built_in_defaults() 
         (count(2), Some("rten"))
     );
     assert_eq!(settings.queue_capacity(), DEFAULT_QUEUE_CAPACITY);
-    assert_eq!(settings.model_config().num_instances.get(), 2);
+    assert_eq!(
+        settings
+            .model_config(&ModelConfig::default())
+            .num_instances
+            .get(),
+        2
+    );
 }
