@@ -381,8 +381,13 @@ impl Model {
             .iter()
             .filter_map(|version| self.versions[version].offer_with(*version, &self.settings))
             .collect();
-        // Nothing is known yet of a model whose only versions were seen a moment ago.
-        if offers.is_empty() && self.versions.values().any(Tracked::is_undecided) {
+        // Nothing is known yet of a model whose only versions were seen a moment ago. Nor is the first offer complete while
+        // one that belongs to it was: the start would be over, and the latest version another, before it is looked at.
+        let there: Vec<i64> = self.versions.keys().copied().collect();
+        let wanted = policy.choose(&there);
+        let is_undecided = |version: &i64| self.versions[version].is_undecided();
+        let is_incomplete = self.offered.is_none() && wanted.iter().any(is_undecided);
+        if is_incomplete || (offers.is_empty() && there.iter().any(is_undecided)) {
             return;
         }
         let revisions: Vec<_> = offers

@@ -1,0 +1,207 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// A request that is pushed: its lane, its rows, and how long after the one before it comes.
+#[derive(Clone, Debug)]
+struct Pushed {
+    lane: u8,
+    num_rows: usize,
+    millis: u64,
+}
+
+fn pushed() -> impl Strategy<Value = Pushed> {
+    (0..3_u8, 1..6_usize, 0..4_u64).prop_map(|(lane, num_rows, millis)| Pushed {
+        lane,
+        num_rows,
+        millis,
+    })
+}
+
+fn limits(max_rows: usize, delay_millis: u64) -> FormerLimits {
+    FormerLimits {
+        max_rows,
+        delay: Duration::from_millis(delay_millis),
+        max_batches: usize::MAX,
+        max_items: usize::MAX,
+    }
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+type Item = (u8, usize, u64);
+
+/// Polls until nothing is to be run, and returns what was.
+fn drain(former: &mut BatchFormer<u8, Item>, now: Instant) -> Vec<Vec<Item>> {
+    let mut batches = Vec::new();
+    while let Decision::Run(items) = former.poll(now) {
+        batches.push(items);
+    }
+    batches
+}
+
+proptest! {
+    #[test]
+    fn everything_leaves_once_in_order_and_within_limits(
+        requests in prop::collection::vec(pushed(), 0..60),
+        max_rows in 1..12_usize,
+        delay in 0..6_u64,
+        // Whether an instance is free after a request came.
+        is_free in prop::collection::vec(any::<bool>(), 60),
+    ) {
+        let mut former = BatchFormer::new(limits(max_rows, delay));
+        let mut now = Instant::now();
+        let (mut accepted, mut left) = (Vec::new(), Vec::new());
+        for (number, request) in requests.iter().enumerate() {
+            now += millis(request.millis);
+            let item = (request.lane, request.num_rows, number as u64);
+            match former.push(now, request.lane, request.num_rows, item) {
+                Ok(()) => accepted.push((item, now)),
+                Err((refusal, refused)) => {
+                    prop_assert_eq!(refused, item);
+                    let num_rows = request.num_rows;
+                    prop_assert_eq!(refusal, Refusal::TooManyRows { num_rows, max_rows });
+                    prop_assert!(num_rows > max_rows);
+                }
+            }
+            if is_free[number] {
+                match former.poll(now) {
+                    Decision::Run(items) => left.push(items),
+                    Decision::WaitUntil(until) => {
+                        prop_assert!(until > now && until <= now + millis(delay));
+                        prop_assert!(former.num_items() > 0);
+                    }
+                    Decision::Idle => prop_assert_eq!(former.num_items(), 0),
+                }
+            }
+        }
+        now += millis(delay);
+        left.extend(drain(&mut former, now));
+        prop_assert_eq!(former.num_items(), 0);
+        for items in &left {
+            prop_assert!(!items.is_empty());
+            prop_assert!(items.iter().all(|item| item.0 == items[0].0), "one lane");
+            prop_assert!(items.iter().map(|item| item.1).sum::<usize>() <= max_rows);
+        }
+        for lane in 0..3 {
+            let of_lane = |items: Vec<Item>| -> Vec<u64> {
+                items.iter().filter(|item| item.0 == lane).map(|item| item.2).collect()
+            };
+            let came = of_lane(accepted.iter().map(|(item, _)| *item).collect());
+            prop_assert_eq!(of_lane(left.concat()), came, "in order");
+        }
+    }
+
+    #[test]
+    fn without_a_delay_an_idle_instance_never_waits(requests in prop::collection::vec(pushed(), 1..30)) {
+        let mut former = BatchFormer::new(limits(8, 0));
+        let now = Instant::now();
+        for request in &requests {
+            former.push(now, request.lane, request.num_rows, ()).unwrap();
+        }
+        while former.num_items() > 0 {
+            prop_assert!(matches!(former.poll(now), Decision::Run(_)));
+        }
+        prop_assert_eq!(former.poll(now), Decision::Idle);
+    }
+
+    #[test]
+    fn what_is_let_go_of_never_leaves(requests in prop::collection::vec(pushed(), 0..30)) {
+        let mut former = BatchFormer::new(limits(8, 0));
+        let now = Instant::now();
+        for (number, request) in requests.iter().enumerate() {
+            let item = (request.lane, request.num_rows, number as u64);
+            former.push(now, request.lane, request.num_rows, item).unwrap();
+        }
+        former.retain(|item| item.2 % 2 == 0);
+        let mut left: Vec<u64> = drain(&mut former, now).concat().iter().map(|item| item.2).collect();
+        left.sort_unstable();
+        let expected: Vec<u64> = (0..requests.len() as u64).filter(|number| number % 2 == 0).collect();
+        prop_assert_eq!(left, expected);
+        prop_assert_eq!(former.num_items(), 0);
+    }
+}
+
+#[test]
+fn a_batch_waits_until_it_is_full_or_old() {
+    let mut former = BatchFormer::new(limits(4, 10));
+    let start = Instant::now();
+    former.push(start, 0, 2, "a").unwrap();
+    assert_eq!(former.poll(start), Decision::WaitUntil(start + millis(10)));
+    former.push(start + millis(3), 0, 2, "b").unwrap();
+    assert_eq!(
+        former.poll(start + millis(3)),
+        Decision::Run(vec!["a", "b"])
+    );
+    former.push(start + millis(4), 0, 1, "c").unwrap();
+    former.push(start + millis(5), 1, 1, "d").unwrap();
+    assert_eq!(
+        former.poll(start + millis(5)),
+        Decision::WaitUntil(start + millis(14))
+    );
+    assert_eq!(former.poll(start + millis(14)), Decision::Run(vec!["c"]));
+    assert_eq!(
+        former.poll(start + millis(14)),
+        Decision::WaitUntil(start + millis(15))
+    );
+    assert_eq!(former.poll(start + millis(15)), Decision::Run(vec!["d"]));
+    assert_eq!(former.poll(start + millis(15)), Decision::Idle);
+}
+
+#[test]
+fn a_batch_does_not_wait_when_another_is_behind_it_or_all_is_over() {
+    let mut former = BatchFormer::new(limits(4, 10));
+    let now = Instant::now();
+    former.push(now, 0, 3, "a").unwrap();
+    former.push(now, 0, 2, "b").unwrap();
+    assert_eq!(former.poll(now), Decision::Run(vec!["a"]));
+    assert_eq!(former.poll(now), Decision::WaitUntil(now + millis(10)));
+    former.close();
+    assert_eq!(former.poll(now), Decision::Run(vec!["b"]));
+}
+
+#[test]
+fn the_batch_whose_first_request_came_first_goes_first() {
+    let mut former = BatchFormer::new(limits(2, 0));
+    let now = Instant::now();
+    for (lane, item) in [(0, "a"), (1, "b"), (0, "c"), (0, "d"), (2, "e")] {
+        former.push(now, lane, 1, item).unwrap();
+    }
+    let batches: Vec<_> = std::iter::from_fn(|| match former.poll(now) {
+        Decision::Run(items) => Some(items),
+        Decision::WaitUntil(_) | Decision::Idle => None,
+    })
+    .collect();
+    assert_eq!(batches, [vec!["a", "c"], vec!["b"], vec!["d"], vec!["e"]]);
+}
+
+#[test]
+fn what_may_not_wait_is_refused_with_its_reason() {
+    let mut former = BatchFormer::new(FormerLimits {
+        max_batches: 2,
+        max_items: 4,
+        ..limits(2, 0)
+    });
+    let now = Instant::now();
+    let refused = former.push(now, 0, 3, 0).unwrap_err().0;
+    let expected = Refusal::TooManyRows {
+        num_rows: 3,
+        max_rows: 2,
+    };
+    assert_eq!(refused, expected);
+    for item in 1..4 {
+        former.push(now, 0, 1, item).unwrap();
+    }
+    let refused = former.push(now, 0, 2, 4).unwrap_err().0;
+    let expected = Refusal::LaneFull {
+        num_batches: 2,
+        max_batches: 2,
+    };
+    assert_eq!(refused, expected);
+    // Another lane has batches of its own.
+    former.push(now, 1, 1, 5).unwrap();
+    let refused = former.push(now, 1, 1, 6).unwrap_err().0;
+    assert_eq!(refused, Refusal::Full { max_items: 4 });
+}

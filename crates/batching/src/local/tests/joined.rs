@@ -1,0 +1,291 @@
+//! Requests that are joined: what each is answered with, and what it is kept from.
+
+use salver_tensor::Shape;
+
+use super::*;
+
+const FIVE: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not zero");
+
+type Task = tokio::task::JoinHandle<Result<Executed, ExecuteError>>;
+
+/// What a fake model saw: the shapes of the first input of each run.
+type Runs = Arc<Mutex<Vec<Vec<usize>>>>;
+
+/// An executor of one instance, which may be kept busy so that what comes meanwhile is joined.
+struct Scene {
+    executor: Arc<LocalExecutor>,
+    signature: Arc<Signature>,
+    runs: Runs,
+    has_started: Receiver<()>,
+    let_go: Sender<()>,
+}
+
+fn spec(name: &str) -> TensorSpec {
+    TensorSpec::new(name, DType::F32, None)
+}
+
+/// The sum of each row.
+fn sums(inputs: &[Tensor]) -> Result<Outputs, BackendError> {
+    let rows = inputs[0].shape()[0];
+    let values = inputs[0].as_slice::<f32>().unwrap();
+    if values.contains(&666.0) {
+        return Err(engine_error("a bad row"));
+    }
+    let sums = values
+        .chunks(values.len() / rows)
+        .map(|row| row.iter().sum::<f32>())
+        .collect();
+    Ok(vec![Tensor::from_vec([rows], sums).unwrap()])
+}
+
+impl Scene {
+    fn new(config: BatchingConfig) -> Self {
+        Self::of(config, sums)
+    }
+
+    fn of(
+        config: BatchingConfig,
+        answer: impl Fn(&[Tensor]) -> Result<Outputs, BackendError> + Send + Sync + 'static,
+    ) -> Self {
+        let (started, has_started) = bounded(16);
+        let (let_go, gate) = bounded(16);
+        let runs = Runs::default();
+        let seen = Arc::clone(&runs);
+        let behaviour = move |inputs: &[Tensor]| {
+            if inputs[0].as_slice::<f32>().unwrap()[0] < 0.0 {
+                started.send(()).unwrap();
+                // An error means that the test is over.
+                gate.recv().ok();
+                return Ok(inputs.to_vec());
+            }
+            seen.lock().unwrap().push(inputs[0].shape().to_vec());
+            answer(inputs)
+        };
+        let shared = Arc::new(Shared {
+            behaviour: Box::new(behaviour),
+            num_runs: AtomicUsize::new(0),
+            num_instances: AtomicUsize::new(0),
+            max_instances: AtomicUsize::new(usize::MAX),
+        });
+        let model = FakeModel {
+            signatures: Signatures::default(),
+            shared,
+        };
+        let config = ExecutorConfig {
+            name: "fake".to_owned(),
+            platform: "fake",
+            num_instances: NonZeroUsize::MIN,
+            queue_capacity: NonZeroUsize::new(100).unwrap(),
+            batching: Some(config),
+        };
+        let executor = LocalExecutor::start(Box::new(model), &config).unwrap();
+        let signature = Signature::serving_default(vec![spec("x")], vec![spec("y")]);
+        Self {
+            executor: Arc::new(executor),
+            signature: Arc::new(signature),
+            runs,
+            has_started,
+            let_go,
+        }
+    }
+
+    fn batch(&self, shape: impl Into<Shape>, values: &[f32]) -> Batch {
+        Batch {
+            signature: Arc::clone(&self.signature),
+            inputs: vec![Tensor::from_vec(shape, values.to_vec()).unwrap()],
+            requested: vec![0],
+            deadline: None,
+            hold: None,
+        }
+    }
+
+    fn row(&self, value: f32) -> Batch {
+        self.batch([1, 1], &[value])
+    }
+
+    async fn spawn(&self, batch: Batch) -> Task {
+        let task = spawn(&self.executor, batch);
+        tokio::task::yield_now().await;
+        task
+    }
+
+    /// Returns once the instance is busy; what it is busy with ends when it is let go.
+    async fn keep_busy(&self) -> Task {
+        let busy = self.spawn(self.row(-1.0)).await;
+        let has_started = self.has_started.clone();
+        let started = tokio::task::spawn_blocking(move || has_started.recv());
+        started.await.unwrap().unwrap();
+        busy
+    }
+
+    /// Runs requests that waited while the instance was busy; returns what each is answered with.
+    async fn ask(&self, batches: Vec<Batch>) -> Vec<Result<Vec<f32>, ExecuteError>> {
+        let busy = self.keep_busy().await;
+        let mut tasks = Vec::new();
+        for batch in batches {
+            tasks.push(self.spawn(batch).await);
+        }
+        self.let_go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let mut answers = Vec::new();
+        for task in tasks {
+            let values = |executed: Executed| executed.outputs[0].as_slice().unwrap().to_vec();
+            answers.push(task.await.unwrap().map(values));
+        }
+        answers
+    }
+
+    fn runs(&self) -> Vec<Vec<usize>> {
+        std::mem::take(&mut self.runs.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_joined_and_each_gets_its_own_rows() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let batches = vec![
+        scene.batch([1, 2], &[1.0, 2.0]),
+        scene.batch([2, 2], &[3.0, 4.0, 5.0, 6.0]),
+        // Another width: another batch.
+        scene.batch([1, 1], &[7.0]),
+        scene.batch([2, 2], &[8.0, 9.0, 10.0, 11.0]),
+        scene.batch([1, 2], &[12.0, 13.0]),
+    ];
+    let expected = [
+        vec![3.0],
+        vec![7.0, 11.0],
+        vec![7.0],
+        vec![17.0, 21.0],
+        vec![25.0],
+    ];
+    assert_eq!(scene.ask(batches).await, expected.map(Ok));
+    assert_eq!(scene.runs(), [[5, 2], [1, 1], [1, 2]]);
+}
+
+#[tokio::test]
+async fn a_bad_request_fails_alone() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let batches = [1.0, 666.0, 2.0].map(|value| scene.row(value)).to_vec();
+    let bad = Err(ExecuteError::Backend(engine_error("a bad row")));
+    let expected = [Ok(vec![1.0]), bad, Ok(vec![2.0])];
+    assert_eq!(scene.ask(batches).await, expected);
+    assert_eq!(scene.runs(), [[3, 1], [1, 1], [1, 1], [1, 1]]);
+}
+
+#[tokio::test]
+async fn batches_are_filled_up_to_an_allowed_size() {
+    let scene = Scene::new(BatchingConfig {
+        allowed_batch_sizes: vec![2, 4, 5],
+        ..BatchingConfig::new(FIVE)
+    });
+    let values = [1.0, 2.0, 3.0];
+    let batches = values.map(|value| scene.row(value)).to_vec();
+    assert_eq!(
+        scene.ask(batches).await,
+        values.map(|value| Ok(vec![value]))
+    );
+    assert_eq!(scene.runs(), [[4, 1]]);
+    assert_eq!(scene.ask(vec![scene.row(4.0)]).await, [Ok(vec![4.0])]);
+    assert_eq!(scene.runs(), [[2, 1]]);
+}
+
+#[tokio::test]
+async fn inputs_of_different_lengths_are_filled_up_if_that_is_asked_for() {
+    let scene = Scene::new(BatchingConfig {
+        pad_variable_length_inputs: true,
+        ..BatchingConfig::new(FIVE)
+    });
+    let batches = vec![scene.row(1.0), scene.batch([1, 3], &[1.0, 2.0, 3.0])];
+    // The shorter one with its own first element.
+    assert_eq!(scene.ask(batches).await, [Ok(vec![3.0]), Ok(vec![6.0])]);
+    assert_eq!(scene.runs(), [[2, 3]]);
+}
+
+#[tokio::test]
+async fn a_large_request_is_split_or_refused() {
+    let scene = Scene::new(BatchingConfig {
+        max_execution_batch_size: NonZeroUsize::new(2),
+        ..BatchingConfig::new(FIVE)
+    });
+    let batches = vec![
+        scene.batch([5, 1], &[1.0, 2.0, 3.0, 4.0, 5.0]),
+        scene.row(6.0),
+        scene.batch([6, 1], &[0.0; 6]),
+    ];
+    let refused = Err(ExecuteError::TooManyRows {
+        num_rows: 6,
+        max_rows: 5,
+    });
+    let expected = [Ok(vec![1.0, 2.0, 3.0, 4.0, 5.0]), Ok(vec![6.0]), refused];
+    assert_eq!(scene.ask(batches).await, expected);
+    assert_eq!(scene.runs(), [[2, 1], [2, 1], [2, 1]]);
+}
+
+#[tokio::test]
+async fn a_model_whose_outputs_have_other_rows_is_found_out_and_answers_all_the_same() {
+    let first_row = |inputs: &[Tensor]| {
+        let first = inputs[0].as_slice::<f32>().unwrap()[0];
+        Ok(vec![Tensor::from_vec([1], vec![first]).unwrap()])
+    };
+    let scene = Scene::of(BatchingConfig::new(FIVE), first_row);
+    let rows = || [1.0, 2.0].map(|value| scene.row(value)).to_vec();
+    let expected = [1.0, 2.0].map(|value| Ok(vec![value]));
+    assert_eq!(scene.ask(rows()).await, expected);
+    assert_eq!(scene.runs(), [[2, 1], [1, 1], [1, 1]]);
+    assert_eq!(scene.ask(rows()).await, expected);
+    assert_eq!(scene.runs(), [[1, 1], [1, 1]]);
+}
+
+#[tokio::test]
+async fn requests_that_change_state_run_alone() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let signature = Arc::new(Signature {
+        changes_state: true,
+        ..(*scene.signature).clone()
+    });
+    let changing = |value| Batch {
+        signature: Arc::clone(&signature),
+        ..scene.row(value)
+    };
+    let answers = scene.ask(vec![changing(1.0), changing(2.0)]).await;
+    assert_eq!(answers, [1.0, 2.0].map(|value| Ok(vec![value])));
+    assert_eq!(scene.runs(), [[1, 1], [1, 1]]);
+}
+
+#[tokio::test]
+async fn a_full_queue_and_a_wait_in_vain_are_told_in_tensorflow_servings_words() {
+    let scene = Scene::new(BatchingConfig {
+        max_enqueued_batches: Some(NonZeroUsize::MIN),
+        ..BatchingConfig::new(NonZeroUsize::MIN)
+    });
+    let busy = scene.keep_busy().await;
+    let late = Batch {
+        deadline: Some(Instant::now() + Duration::from_millis(50)),
+        ..scene.row(1.0)
+    };
+    let waiting = scene.spawn(late).await;
+    let refused = scene.executor.execute(scene.row(2.0)).await.unwrap_err();
+    let full = "The batch scheduling queue to which this task was submitted is full; currently 1 batches enqueued and \
+                max_enqueued_batches is 1";
+    assert_eq!(refused.to_string(), full);
+    assert_eq!(
+        waiting.await.unwrap().unwrap_err(),
+        ExecuteError::BatchQueueTimeout
+    );
+    scene.let_go.send(()).unwrap();
+    assert!(busy.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn callers_that_have_gone_are_not_run() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let busy = scene.keep_busy().await;
+    let gone = scene.spawn(scene.row(1.0)).await;
+    let waiting = scene.spawn(scene.row(2.0)).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    scene.let_go.send(()).unwrap();
+    assert!(busy.await.unwrap().is_ok());
+    assert!(waiting.await.unwrap().is_ok());
+    assert_eq!(scene.runs(), [[1, 1]]);
+}
