@@ -13,6 +13,28 @@ pub enum ExecuteError {
         /// How many may wait.
         capacity: usize,
     },
+    /// So many batches wait already, and the request fits into none. TensorFlow Serving's words.
+    #[error(
+        "The batch scheduling queue to which this task was submitted is full; currently {num_batches} batches enqueued \
+         and max_enqueued_batches is {max_batches}"
+    )]
+    BatchQueueFull {
+        /// How many wait.
+        num_batches: usize,
+        /// How many may wait.
+        max_batches: usize,
+    },
+    /// The request has more rows than a batch may have. TensorFlow Serving's words.
+    #[error("Task size {num_rows} is larger than maximum input batch size {max_rows}")]
+    TooManyRows {
+        /// Its rows.
+        num_rows: usize,
+        /// Rows of a batch at most.
+        max_rows: usize,
+    },
+    /// The deadline passed before the request's batch ran. TensorFlow Serving's words.
+    #[error("Run() timeout exceeded while waiting in batching queue")]
+    BatchQueueTimeout,
     /// The deadline passed.
     #[error("{}", deadline_message(*.waited_in_queue))]
     DeadlineExceeded {

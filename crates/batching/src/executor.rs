@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salver_backend::Signature;
-use salver_tensor::Tensor;
+use salver_backend::{BackendError, Signature};
+use salver_tensor::{Tensor, batch};
 use tokio::time::Instant;
 
 use crate::ExecuteError;
@@ -38,6 +38,36 @@ pub struct Executed {
     pub queue: Duration,
     /// How long the engine took.
     pub run: Duration,
+}
+
+impl Executed {
+    /// Makes one result of those of a request's parts, in their order.
+    pub(crate) fn of_parts(mut parts: Vec<Self>) -> Result<Self, ExecuteError> {
+        if parts.len() == 1
+            && let Some(whole) = parts.pop()
+        {
+            return Ok(whole);
+        }
+        let num_outputs = parts.first().map_or(0, |part| part.outputs.len());
+        let join = |output_idx: usize| {
+            let outputs: Vec<Tensor> = parts
+                .iter()
+                .map(|part| part.outputs[output_idx].clone())
+                .collect();
+            batch::concat(&outputs).map_err(|error| BackendError::InvalidInput {
+                message: format!("the answers to the parts of a split request differ: {error}"),
+            })
+        };
+        Ok(Self {
+            outputs: (0..num_outputs).map(join).collect::<Result<_, _>>()?,
+            queue: parts
+                .iter()
+                .map(|part| part.queue)
+                .max()
+                .unwrap_or_default(),
+            run: parts.iter().map(|part| part.run).sum(),
+        })
+    }
 }
 
 /// Runs batches.

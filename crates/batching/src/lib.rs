@@ -1,19 +1,26 @@
 //! From requests to runs: batches, and the executors that run them.
 //!
 //! ```text
-//! Batch ─► Executor::execute ─► queue (bounded) ─► instance thread ─► Instance::run ─► Executed
+//! Batch ─► Executor::execute ─► BatchFormer (bounded) ─► instance thread ─► join ─► Instance::run ─► split ─► Executed
 //! ```
 //!
 //! Owns the queue before an engine, the threads that its instances run on, and what happens when time runs out there.
 //! Does not own models, admission or clocks: time is `tokio::time`, so tests can pause it.
 //!
-//! For now a batch is one request; joining several is not done yet.
+//! An idle instance takes what waits at once; batches form while all are busy, and wait for more only if they are told to.
+//! A request that cannot be joined, or whose batch fails, runs alone: none fails for another's sake.
 
+mod config;
 mod error;
 mod executor;
+mod former;
+mod join;
 mod local;
+mod queue;
 mod worker;
 
+pub use config::BatchingConfig;
 pub use error::ExecuteError;
 pub use executor::{Batch, BoxFuture, Executed, Executor};
+pub use former::{BatchFormer, Decision, FormerLimits, Refusal};
 pub use local::{ExecutorConfig, LocalExecutor};

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, TrySendError};
 use salver_backend::{BackendError, Model};
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 
+use crate::queue::{self, Queue};
 use crate::worker::{self, Item, Worker};
-use crate::{Batch, BoxFuture, ExecuteError, Executed, Executor};
+use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, join};
 
 /// The stack of an instance thread, in bytes: engines walk a graph recursively, so a long one needs a deep stack. Only
 /// the pages that are touched take memory.
@@ -27,24 +27,25 @@ pub struct ExecutorConfig {
     pub platform: &'static str,
     /// How many runs may go on at once: threads, each with an instance of its own.
     pub num_instances: NonZeroUsize,
-    /// How many batches may wait for an instance; one more is refused.
+    /// How many requests may wait for an instance; one more is refused.
     pub queue_capacity: NonZeroUsize,
+    /// How requests are joined; `None` if each runs alone.
+    pub batching: Option<BatchingConfig>,
 }
 
 /// The instance threads of one loaded model and the queue before them.
 ///
 /// Dropping it waits for the runs that go on, then ends the threads and gives up the model.
 pub struct LocalExecutor {
-    /// `None` only while the executor is dropped: closing the queue is what ends the threads.
-    queue: Option<Sender<Item>>,
-    queue_capacity: usize,
+    /// Closing it is what ends the threads.
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl fmt::Debug for LocalExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalExecutor")
-            .field("queue_capacity", &self.queue_capacity)
+            .field("queue", &self.queue)
             .field("num_instances", &self.threads.len())
             .finish_non_exhaustive()
     }
@@ -60,15 +61,13 @@ impl LocalExecutor {
     /// What [`Model::instance`] says; [`BackendError::Engine`] if the system gives no thread.
     pub fn start(model: Box<dyn Model>, config: &ExecutorConfig) -> Result<Self, BackendError> {
         let model: Arc<dyn Model> = model.into();
-        let queue_capacity = config.queue_capacity.get();
-        let (sender, receiver) = crossbeam_channel::bounded(queue_capacity);
+        let queue = Queue::new(config.queue_capacity.get(), config.batching.clone());
         let mut executor = Self {
-            queue: Some(sender),
-            queue_capacity,
+            queue: Arc::new(queue),
             threads: Vec::new(),
         };
         for instance_idx in 0..config.num_instances.get() {
-            let worker = Worker::new(Arc::clone(&model), receiver.clone(), config)?;
+            let worker = Worker::new(Arc::clone(&model), Arc::clone(&executor.queue), config)?;
             let thread = thread::Builder::new()
                 .name(worker::thread_name(&config.name, instance_idx))
                 .stack_size(STACK_BYTES)
@@ -93,53 +92,79 @@ impl LocalExecutor {
     /// # Errors
     /// As [`Executor::execute`].
     pub fn execute_blocking(&self, batch: Batch) -> Result<Executed, ExecuteError> {
-        let pending = self.enqueue(batch)?;
-        pending
-            .reply
-            .blocking_recv()
-            .unwrap_or(Err(ExecuteError::Stopped))
+        let pendings = self.enqueue(batch)?;
+        let executed = pendings.into_iter().map(|pending| {
+            let answer = pending.reply.blocking_recv();
+            answer.unwrap_or(Err(ExecuteError::Stopped))
+        });
+        Executed::of_parts(executed.collect::<Result<_, _>>()?)
     }
 
-    fn enqueue(&self, batch: Batch) -> Result<Pending, ExecuteError> {
-        let queue = self.queue.as_ref().ok_or(ExecuteError::Stopped)?;
+    /// Lets a request wait, in parts if it is to be split.
+    fn enqueue(&self, batch: Batch) -> Result<Vec<Pending>, ExecuteError> {
+        let Some(config) = self.queue.batching() else {
+            return Ok(vec![self.enqueue_part(batch)?]);
+        };
+        let Some(num_rows) = queue::num_rows(&batch) else {
+            return Ok(vec![self.enqueue_part(batch)?]);
+        };
+        let max_rows = config.max_batch_size.get();
+        if num_rows > max_rows {
+            return Err(ExecuteError::TooManyRows { num_rows, max_rows });
+        }
+        if num_rows <= config.max_run_rows() {
+            return Ok(vec![self.enqueue_part(batch)?]);
+        }
+        let parts = join::cut(&batch, num_rows, config.max_run_rows());
+        let parts = parts.map_err(|error| BackendError::InvalidInput {
+            message: error.to_string(),
+        })?;
+        parts
+            .into_iter()
+            .map(|part| self.enqueue_part(part))
+            .collect()
+    }
+
+    fn enqueue_part(&self, batch: Batch) -> Result<Pending, ExecuteError> {
         let (sender, reply) = oneshot::channel();
         let is_started = Arc::new(AtomicBool::new(false));
-        let item = Item {
+        self.queue.push(Item {
             batch: Box::new(batch),
             reply: sender,
             is_started: Arc::clone(&is_started),
             enqueued_at: Instant::now(),
-        };
-        match queue.try_send(item) {
-            Ok(()) => Ok(Pending { reply, is_started }),
-            Err(TrySendError::Full(_)) => Err(ExecuteError::QueueFull {
-                capacity: self.queue_capacity,
-            }),
-            Err(TrySendError::Disconnected(_)) => Err(ExecuteError::Stopped),
+        })?;
+        Ok(Pending { reply, is_started })
+    }
+
+    /// Returns what a request is answered with whose time is up.
+    fn late(&self, waited_in_queue: bool) -> ExecuteError {
+        match waited_in_queue && self.queue.batching().is_some() {
+            true => ExecuteError::BatchQueueTimeout,
+            false => ExecuteError::DeadlineExceeded { waited_in_queue },
         }
     }
-}
 
-/// A batch that waits or runs, seen from its caller.
-struct Pending {
-    reply: oneshot::Receiver<Result<Executed, ExecuteError>>,
-    is_started: Arc<AtomicBool>,
-}
-
-impl Pending {
-    async fn wait(self, deadline: Option<Instant>) -> Result<Executed, ExecuteError> {
+    async fn wait(
+        &self,
+        pending: Pending,
+        deadline: Option<Instant>,
+    ) -> Result<Executed, ExecuteError> {
         let answer = match deadline {
-            None => self.reply.await,
-            Some(deadline) => match time::timeout_at(deadline, self.reply).await {
+            None => pending.reply.await,
+            Some(deadline) => match time::timeout_at(deadline, pending.reply).await {
                 Ok(answer) => answer,
-                Err(_) => {
-                    let waited_in_queue = !self.is_started.load(Ordering::Acquire);
-                    return Err(ExecuteError::DeadlineExceeded { waited_in_queue });
-                }
+                Err(_) => return Err(self.late(!pending.is_started.load(Ordering::Acquire))),
             },
         };
         answer.unwrap_or(Err(ExecuteError::Stopped))
     }
+}
+
+/// A request, or a part of one, that waits or runs, seen from its caller.
+struct Pending {
+    reply: oneshot::Receiver<Result<Executed, ExecuteError>>,
+    is_started: Arc<AtomicBool>,
 }
 
 impl Executor for LocalExecutor {
@@ -147,18 +172,20 @@ impl Executor for LocalExecutor {
         Box::pin(async move {
             let deadline = batch.deadline;
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(ExecuteError::DeadlineExceeded {
-                    waited_in_queue: true,
-                });
+                return Err(self.late(true));
             }
-            self.enqueue(batch)?.wait(deadline).await
+            let mut parts = Vec::new();
+            for pending in self.enqueue(batch)? {
+                parts.push(self.wait(pending, deadline).await?);
+            }
+            Executed::of_parts(parts)
         })
     }
 }
 
 impl Drop for LocalExecutor {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.queue.close();
         let this_thread = thread::current().id();
         for thread in self.threads.drain(..) {
             // A thread cannot wait for itself; it ends by itself, for its queue is closed.

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use salver_backend::{BackendError, Inputs, Instance, Model, Outputs, Requested};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::{Batch, ExecuteError, Executed, ExecutorConfig};
+use crate::queue::Queue;
+use crate::{Batch, ExecuteError, Executed, ExecutorConfig, join};
 
 /// The longest thread name that Linux shows.
 const MAX_THREAD_NAME_BYTES: usize = 15;
@@ -25,12 +26,44 @@ pub(crate) struct Item {
     pub(crate) enqueued_at: Instant,
 }
 
+impl Item {
+    /// Tells whether somebody still waits for the answer; whose time is up is told so.
+    fn is_wanted(&mut self, now: Instant, is_batched: bool) -> bool {
+        if self.reply.is_closed() {
+            return false;
+        }
+        if self.batch.deadline.is_none_or(|deadline| deadline > now) {
+            return true;
+        }
+        let late = match is_batched {
+            true => ExecuteError::BatchQueueTimeout,
+            false => ExecuteError::DeadlineExceeded {
+                waited_in_queue: true,
+            },
+        };
+        let (gone, _) = oneshot::channel();
+        drop(std::mem::replace(&mut self.reply, gone).send(Err(late)));
+        false
+    }
+
+    fn answer(self, outputs: Result<Outputs, BackendError>, started_at: Instant, run: Duration) {
+        let answer = outputs.map(|outputs| Executed {
+            outputs,
+            queue: started_at.saturating_duration_since(self.enqueued_at),
+            run,
+        });
+        // The inputs go first: the next thing the caller does may be to give their bytes back to a budget.
+        drop(self.batch);
+        drop(self.reply.send(answer.map_err(ExecuteError::Backend)));
+    }
+}
+
 /// What an instance thread works with.
 pub(crate) struct Worker {
     model: Arc<dyn Model>,
     /// `None` after a panic whose replacement could not be made yet.
     instance: Option<Box<dyn Instance>>,
-    queue: Receiver<Item>,
+    queue: Arc<Queue>,
     name: String,
     platform: &'static str,
 }
@@ -38,7 +71,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         model: Arc<dyn Model>,
-        queue: Receiver<Item>,
+        queue: Arc<Queue>,
         config: &ExecutorConfig,
     ) -> Result<Self, BackendError> {
         let instance = Some(model.instance()?);
@@ -53,40 +86,73 @@ impl Worker {
 
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        while let Ok(item) = self.queue.recv() {
-            self.answer(item);
+        while let Some(items) = self.queue.pop() {
+            self.answer(items);
         }
     }
 
-    fn answer(&mut self, item: Item) {
-        let Item {
-            batch,
-            reply,
-            is_started,
-            enqueued_at,
-        } = item;
-        if reply.is_closed() {
+    /// Answers requests, together if they can be.
+    fn answer(&mut self, mut items: Vec<Item>) {
+        let now = Instant::now();
+        items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));
+        if let Some(outputs) = self.run_joined(&items) {
+            let run = now.elapsed();
+            for (item, outputs) in items.into_iter().zip(outputs) {
+                item.answer(Ok(outputs), now, run);
+            }
             return;
         }
-        let started_at = Instant::now();
-        if batch
-            .deadline
-            .is_some_and(|deadline| deadline <= started_at)
-        {
-            drop(reply.send(Err(ExecuteError::DeadlineExceeded {
-                waited_in_queue: true,
-            })));
-            return;
+        for item in items {
+            let started_at = Instant::now();
+            item.is_started.store(true, Ordering::Release);
+            let answer = self.run_batch(&item.batch);
+            item.answer(answer, started_at, started_at.elapsed());
         }
-        is_started.store(true, Ordering::Release);
-        let answer = self.run_batch(&batch).map(|outputs| Executed {
-            outputs,
-            queue: started_at.saturating_duration_since(enqueued_at),
-            run: started_at.elapsed(),
-        });
-        // The inputs go first: the next thing the caller does may be to give their bytes back to a budget.
-        drop(batch);
-        drop(reply.send(answer.map_err(ExecuteError::Backend)));
+    }
+
+    /// Runs requests as one; `None` if each has to be run alone, so that none fails for another.
+    fn run_joined(&mut self, items: &[Item]) -> Option<Vec<Outputs>> {
+        let queue = Arc::clone(&self.queue);
+        let config = queue.batching()?;
+        let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
+        let first = *batches.first()?;
+        let num_rows: usize = batches
+            .iter()
+            .map(|batch| crate::queue::num_rows(batch))
+            .sum::<Option<_>>()?;
+        if batches.len() == 1 && config.allowed_size(num_rows) == num_rows {
+            return None;
+        }
+        let joined = join::join(&batches, config).ok()?;
+        for item in items {
+            item.is_started.store(true, Ordering::Release);
+        }
+        let deadlines = batches.iter().map(|batch| batch.deadline);
+        let batch = Batch {
+            signature: Arc::clone(&first.signature),
+            inputs: joined.inputs.clone(),
+            requested: first.requested.clone(),
+            // One that is late must not break off the others' run.
+            deadline: deadlines
+                .collect::<Option<Vec<_>>>()
+                .and_then(|all| all.into_iter().max()),
+            hold: None,
+        };
+        let outputs = self.run_batch(&batch).ok()?;
+        match joined.split(&outputs) {
+            Ok(answers) => Some(answers),
+            Err(error) => {
+                if queue.stop_joining(&first.signature) {
+                    tracing::warn!(
+                        model = self.name,
+                        signature = &*first.signature.name,
+                        %error,
+                        "its outputs have other rows than its inputs; its requests run one by one from now on"
+                    );
+                }
+                None
+            }
+        }
     }
 
     fn run_batch(&mut self, batch: &Batch) -> Result<Outputs, BackendError> {

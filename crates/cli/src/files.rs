@@ -21,6 +21,8 @@ pub(crate) struct TfSettings {
     pub(crate) platforms: Option<BTreeMap<String, PlatformConfig>>,
     /// TensorFlow's sessions, as flags and their own file have them.
     sessions: Sessions,
+    /// How requests are joined, as flags and their file have it; `None` if they are not.
+    batching: Option<BatchingParameters>,
     /// The certificates; `None` if there is no file of them.
     pub(crate) tls: Option<TlsConfig>,
     /// The page for Prometheus, if there is to be one.
@@ -62,6 +64,14 @@ impl TfSettings {
         }
     }
 
+    /// Returns how requests are joined; a file about platforms goes before the flags.
+    pub(crate) fn batching(&self) -> Option<&BatchingParameters> {
+        match &self.platforms {
+            Some(platforms) => platforms.get(TENSORFLOW_PLATFORM)?.batching.as_ref(),
+            None => self.batching.as_ref(),
+        }
+    }
+
     /// Returns the platforms that models may name.
     pub(crate) fn platform_names(&self) -> BTreeSet<String> {
         match &self.platforms {
@@ -86,10 +96,14 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
         }
         Ok::<_, Failure>(platforms)
     });
-    if let Some(path) = &files.batching {
-        let parameters: BatchingParameters = read(path, config::parse_batching)?;
-        check_batching(path, Some(&parameters))?;
-    }
+    let batching = match &files.batching {
+        Some(path) => {
+            let parameters: BatchingParameters = read(path, config::parse_batching)?;
+            check_batching(path, Some(&parameters))?;
+            Some(parameters)
+        }
+        None => Some(BatchingParameters::default()),
+    };
     let monitoring = files.monitoring.as_deref();
     let monitoring = monitoring.map(|path| read(path, config::parse_monitoring));
     let tls = files.ssl.as_deref().map(certificates).transpose()?;
@@ -103,6 +117,7 @@ pub(crate) fn others(config: &TfConfig) -> Result<TfSettings, Failure> {
             tags: config.tags.clone(),
             settings,
         },
+        batching: batching.filter(|_| config.joins_requests),
         platforms: platforms.transpose()?,
         tls,
         monitoring: monitoring.transpose()?.unwrap_or_default(),

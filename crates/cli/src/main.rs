@@ -8,6 +8,7 @@
 
 mod answer;
 mod args;
+mod batching;
 mod certificates;
 mod check;
 mod config;

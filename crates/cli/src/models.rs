@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use salver_protocol::config::{ModelConfig, ModelsFile, TENSORFLOW_PLATFORM};
 use salver_repository::{
-    FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings,
-    Problem, RequestLogSink, SourceConfig, discover,
+    BatchingSettings, FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory,
+    ModelSettings, Problem, ReadBatching, RequestLogSink, SourceConfig, discover,
 };
 use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
@@ -27,7 +27,7 @@ use crate::list_file::FileWatch;
 use crate::progress::{Progress, Watch};
 use crate::reload::{self, ListConfig, ModelList, Served};
 use crate::stores::Stores;
-use crate::{engine, files, output};
+use crate::{batching, engine, files, output};
 
 /// The models, from their folders to their handles.
 pub(crate) struct Models {
@@ -124,8 +124,15 @@ impl Models {
             metrics: metrics.clone(),
             defaults: ModelSettings {
                 engine: config.engine.clone(),
+                instances: settings.batching().and_then(batching::num_threads),
+                batching: settings
+                    .batching()
+                    .filter(|_| !config.tensorflow.has_batching_by_version)
+                    .map(|parameters| BatchingSettings::On(batching::config(parameters))),
                 ..ModelSettings::default()
             },
+            batching: (config.tensorflow.has_batching_by_version && settings.batching().is_some())
+                .then(|| Arc::new(batching::of_version) as ReadBatching),
             warmup: settings
                 .num_warmup_iterations(&config.tensorflow)
                 .map(|num_iterations| {

@@ -28,11 +28,11 @@ mod whole;
 pub use check::check;
 pub use discover::{Discovery, ModelBase, ModelEntry, discover};
 pub use layout::{flat_model, is_main_file, main_file_name, mark_of_model, parse_version};
-pub use loader::{ModelLoader, ModelLoaderFactory};
+pub use loader::{ModelLoader, ModelLoaderFactory, ReadBatching};
 pub use model::LoadedModel;
 pub use problem::Problem;
 pub use settings::{
-    FILE_NAME as SETTINGS_FILE, ModelSettings, RequestLogSettings, SamplingRate,
+    BatchingSettings, FILE_NAME as SETTINGS_FILE, ModelSettings, RequestLogSettings, SamplingRate,
     VersionPolicyConfig, read as read_settings,
 };
 pub use source::{FileSystemSource, LabelSink, RequestLogSink, Root, RootsHandle, SourceConfig};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use salver_backend::{BackendError, Choice, Model, Registry};
-use salver_batching::{ExecutorConfig, LocalExecutor};
+use salver_batching::{BatchingConfig, ExecutorConfig, LocalExecutor};
 use salver_servable::{CancelToken, LoadError, LoadErrorKind, Loader, Resources, ServableId};
 use salver_telemetry::{LoadResult, Metrics};
 
@@ -32,7 +33,13 @@ pub struct ModelLoaderFactory {
     pub defaults: ModelSettings,
     /// Runs the requests that versions bring along; `None` if theirs are not to be run.
     pub warmup: Option<Arc<dyn Warmup>>,
+    /// Reads how a version's requests are joined out of its folder, where a model's settings say nothing; `None` if that is
+    /// the same for all.
+    pub batching: Option<ReadBatching>,
 }
+
+/// Reads how a version's requests are joined out of its folder; what is wrong, if it cannot.
+pub type ReadBatching = Arc<dyn Fn(&Path) -> Result<Option<BatchingConfig>, String> + Send + Sync>;
 
 impl fmt::Debug for ModelLoaderFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +68,10 @@ impl ModelLoaderFactory {
             registry: self.registry.clone(),
             metrics: self.metrics.clone(),
             warmup: self.warmup.clone(),
+            read_batching: self
+                .batching
+                .clone()
+                .filter(|_| settings.batching.is_none()),
         }
     }
 }
@@ -73,6 +84,7 @@ pub struct ModelLoader {
     registry: Registry,
     metrics: Metrics,
     warmup: Option<Arc<dyn Warmup>>,
+    read_batching: Option<ReadBatching>,
 }
 
 impl fmt::Debug for ModelLoader {
@@ -164,6 +176,15 @@ impl ModelLoader {
             .map_err(|error| failed(format!("its warm-up run failed: {error}")))
     }
 
+    fn batching(&self) -> Result<Option<BatchingConfig>, LoadError> {
+        match (&self.read_batching, &self.offer.place) {
+            (Some(read), Place::Dir(dir) | Place::ModelDir(dir)) => {
+                read(dir).map_err(|message| LoadError::new(LoadErrorKind::Invalid, message))
+            }
+            _ => Ok(self.settings.batching()),
+        }
+    }
+
     /// Makes sure that the files are those that were found whole.
     fn check_unchanged(&self) -> Result<(), LoadError> {
         match whole::scan(&self.offer.place) {
@@ -197,6 +218,7 @@ impl ModelLoader {
             platform: choice.backend.platform(),
             num_instances: model_config.num_instances,
             queue_capacity: self.settings.queue_capacity(),
+            batching: self.batching()?,
         };
         let executor = guard(|| LocalExecutor::start(model, &config))?;
         Ok((signatures, executor))

@@ -7,6 +7,9 @@
 //! queue_capacity = 512          # requests that may wait for an instance
 //! versions = { latest = 2 }     # or "latest", "all", [1, 3]
 //!
+//! [batching]                    # or: batching = false
+//! max_batch_size = 32           # rows that are run together at most
+//!
 //! [labels]
 //! stable = 1                    # clients may ask for `stable` in the place of a number
 //!
@@ -21,6 +24,7 @@ use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 
 use salver_backend::ModelConfig;
+use salver_batching::BatchingConfig;
 
 mod parse;
 
@@ -78,12 +82,23 @@ pub struct ModelSettings {
     pub threads: Option<NonZeroUsize>,
     /// Requests that may wait for an instance.
     pub queue_capacity: Option<NonZeroUsize>,
+    /// Whether requests are joined, and how.
+    pub batching: Option<BatchingSettings>,
     /// Which versions are served.
     pub version_policy: Option<VersionPolicyConfig>,
     /// Names that clients may use in the place of version numbers.
     pub labels: BTreeMap<String, i64>,
     /// Which requests are logged, and where to.
     pub request_log: Option<RequestLogSettings>,
+}
+
+/// Whether requests of a model are joined, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BatchingSettings {
+    /// Each runs alone.
+    Off,
+    /// They are joined so.
+    On(BatchingConfig),
 }
 
 /// Which requests of a model are logged, and where to.
@@ -132,6 +147,7 @@ impl ModelSettings {
             instances: self.instances.or(defaults.instances),
             threads: self.threads.or(defaults.threads),
             queue_capacity: self.queue_capacity.or(defaults.queue_capacity),
+            batching: self.batching.clone().or_else(|| defaults.batching.clone()),
             version_policy: self
                 .version_policy
                 .clone()
@@ -159,6 +175,15 @@ impl ModelSettings {
         self.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY)
     }
 
+    /// Returns how requests are joined; `None` if each runs alone.
+    #[must_use]
+    pub fn batching(&self) -> Option<BatchingConfig> {
+        match &self.batching {
+            Some(BatchingSettings::On(config)) => Some(config.clone()),
+            Some(BatchingSettings::Off) | None => None,
+        }
+    }
+
     /// Hashes what matters to loading, so that a version that failed is tried again when its settings are mended.
     pub(crate) fn hash_load(&self, hasher: &mut impl Hasher) {
         (
@@ -166,6 +191,7 @@ impl ModelSettings {
             self.instances,
             self.threads,
             self.queue_capacity,
+            &self.batching,
         )
             .hash(hasher);
     }

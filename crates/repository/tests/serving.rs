@@ -75,6 +75,7 @@ impl Server {
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
             warmup: None,
+            batching: None,
         };
         let source = FileSystemSource::new(config, factory);
         let roots = source.roots_handle();

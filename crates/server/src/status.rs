@@ -119,7 +119,11 @@ fn inference_code(error: &InferenceError) -> Code {
 
 fn execute_code(error: &ExecuteError) -> Code {
     match error {
-        ExecuteError::QueueFull { .. } | ExecuteError::Stopped => Code::Unavailable,
+        ExecuteError::QueueFull { .. }
+        | ExecuteError::BatchQueueFull { .. }
+        | ExecuteError::Stopped => Code::Unavailable,
+        ExecuteError::TooManyRows { .. } => Code::InvalidArgument,
+        ExecuteError::BatchQueueTimeout => Code::ResourceExhausted,
         ExecuteError::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         ExecuteError::Backend(BackendError::InvalidInput { .. }) => Code::InvalidArgument,
         ExecuteError::Backend(BackendError::Model { code, .. }) => model_code(*code),

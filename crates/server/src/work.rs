@@ -163,10 +163,15 @@ fn refusal(error: &ServeError) -> Option<Refusal> {
     match error {
         ServeError::NoRoom { .. } => Some(Refusal::InflightBytes),
         ServeError::TooLarge { .. } => Some(Refusal::BodyTooLarge),
-        ServeError::Execute(ExecuteError::QueueFull { .. }) => Some(Refusal::QueueFull),
-        ServeError::Execute(ExecuteError::DeadlineExceeded {
-            waited_in_queue: true,
-        }) => Some(Refusal::Deadline),
+        ServeError::Execute(
+            ExecuteError::QueueFull { .. } | ExecuteError::BatchQueueFull { .. },
+        ) => Some(Refusal::QueueFull),
+        ServeError::Execute(
+            ExecuteError::BatchQueueTimeout
+            | ExecuteError::DeadlineExceeded {
+                waited_in_queue: true,
+            },
+        ) => Some(Refusal::Deadline),
         ServeError::Execute(ExecuteError::Stopped) => Some(Refusal::ShuttingDown),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{AlignedVec, Tensor, TensorError};
+use crate::{AlignedVec, Shape, Tensor, TensorError};
 
 /// Joins per-request tensors into one batch along axis 0.
 ///
@@ -19,13 +19,7 @@ pub fn concat(parts: &[Tensor]) -> Result<Tensor, TensorError> {
     for (part_idx, part) in parts.iter().enumerate() {
         num_rows += part.num_rows().ok_or(TensorError::NoBatchAxis)?;
         if part.dtype() != first.dtype() || part.shape().get(1..) != first.shape().get(1..) {
-            return Err(TensorError::ShapeMismatch {
-                part_idx,
-                expected: first.shape().clone(),
-                expected_dtype: first.dtype(),
-                actual: part.shape().clone(),
-                actual_dtype: part.dtype(),
-            });
+            return Err(mismatch(part_idx, first, part));
         }
     }
     if parts.len() == 1 {
@@ -83,6 +77,83 @@ pub fn pad(tensor: &Tensor, num_rows: usize) -> Result<Tensor, TensorError> {
     join(&parts, num_rows)
 }
 
+/// Fills parts up along every axis but the first, each to the longest of them, with its own first element, as TensorFlow
+/// Serving does.
+///
+/// # Shapes
+/// `parts[i]` is `[b_i, d1_i, …]`, all of one rank; each becomes `[b_i, max d1, …]`.
+///
+/// # Errors
+/// [`TensorError::ShapeMismatch`] names the first part of another rank; [`TensorError::Empty`] if there are no parts, or
+/// one to be filled up has no element; [`TensorError::TooLarge`] if a result has too many elements to be addressed.
+pub fn pad_lengths(parts: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
+    let first = parts.first().ok_or(TensorError::Empty)?;
+    let mut longest = first.shape().to_vec();
+    for (part_idx, part) in parts.iter().enumerate() {
+        if part.shape().len() != longest.len() {
+            return Err(mismatch(part_idx, first, part));
+        }
+        for (longest, &extent) in longest.iter_mut().zip(part.shape().iter()) {
+            *longest = extent.max(*longest);
+        }
+    }
+    let pad = |part: &Tensor| match part.num_rows() {
+        Some(num_rows) => pad_to(part, Shape::from(&*longest).with_rows(num_rows)),
+        None => Ok(part.clone()),
+    };
+    parts.iter().map(pad).collect()
+}
+
+fn pad_to(part: &Tensor, shape: Shape) -> Result<Tensor, TensorError> {
+    if *part.shape() == shape {
+        return Ok(part.clone());
+    }
+    let num_elements = shape.num_elements().ok_or_else(|| TensorError::TooLarge {
+        dtype: part.dtype(),
+        shape: shape.clone(),
+    })?;
+    if let Some(strings) = part.as_strings() {
+        let fill = strings.first().ok_or(TensorError::Empty)?;
+        let mut padded = vec![fill.clone(); num_elements];
+        copy_rows(part.shape(), &shape, |from, to, len| {
+            padded[to..to + len].clone_from_slice(&strings[from..from + len]);
+        });
+        return Tensor::from_strings(shape, padded);
+    }
+    let bytes = part.as_bytes().ok_or(TensorError::Empty)?;
+    let size = part.dtype().size().ok_or(TensorError::Empty)?;
+    let fill = bytes.get(..size).ok_or(TensorError::Empty)?;
+    let mut padded = AlignedVec::<u8>::with_capacity(num_elements * size);
+    for _ in 0..num_elements {
+        padded.extend_from_slice(fill);
+    }
+    copy_rows(part.shape(), &shape, |from, to, len| {
+        padded.as_mut_slice()[to * size..(to + len) * size]
+            .copy_from_slice(&bytes[from * size..(from + len) * size]);
+    });
+    Tensor::from_bytes(part.dtype(), shape, padded.into_bytes())
+}
+
+/// Says which elements of a tensor go where in one that is longer along its axes: calls `copy` with the first element's
+/// place in each, and how many follow each other.
+fn copy_rows(from: &Shape, to: &Shape, mut copy: impl FnMut(usize, usize, usize)) {
+    let Some((&len, outer)) = from.split_last() else {
+        return;
+    };
+    if len == 0 {
+        return;
+    }
+    for row in 0..outer.iter().product() {
+        let (mut rest, mut place, mut stride) = (row, 0, to[outer.len()]);
+        for (axis, &extent) in outer.iter().enumerate().rev() {
+            place += rest % extent * stride;
+            rest /= extent;
+            stride *= to[axis];
+        }
+        copy(row * len, place, len);
+    }
+}
+
 /// Copies parts that are known to fit together into one buffer.
 fn join(parts: &[Tensor], num_rows: usize) -> Result<Tensor, TensorError> {
     let first = &parts[0];
@@ -99,6 +170,16 @@ fn join(parts: &[Tensor], num_rows: usize) -> Result<Tensor, TensorError> {
         joined.extend_from_slice(bytes);
     }
     Tensor::from_bytes(first.dtype(), shape, joined.into_bytes())
+}
+
+fn mismatch(part_idx: usize, first: &Tensor, part: &Tensor) -> TensorError {
+    TensorError::ShapeMismatch {
+        part_idx,
+        expected: first.shape().clone(),
+        expected_dtype: first.dtype(),
+        actual: part.shape().clone(),
+        actual_dtype: part.dtype(),
+    }
 }
 
 #[cfg(test)]

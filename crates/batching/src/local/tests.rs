@@ -2,11 +2,13 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use salver_backend::{Inputs, Instance, Outputs, Requested, Signature, Signatures};
 use salver_tensor::{DType, Tensor, TensorSpec};
 
 use super::*;
+
+mod joined;
 
 type Behaviour = Box<dyn Fn(&[Tensor]) -> Result<Outputs, BackendError> + Send + Sync>;
 
@@ -99,6 +101,7 @@ fn start(
         platform: "fake",
         num_instances: NonZeroUsize::new(num_instances).unwrap(),
         queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
+        batching: None,
     };
     (
         Arc::new(LocalExecutor::start(Box::new(model), &config).unwrap()),
@@ -333,6 +336,7 @@ fn a_model_without_room_for_its_instances_does_not_start() {
         platform: "fake",
         num_instances: two,
         queue_capacity: two,
+        batching: None,
     };
     let error = LocalExecutor::start(Box::new(model), &config).unwrap_err();
     assert_eq!(error, engine_error("no room"));

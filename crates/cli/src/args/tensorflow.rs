@@ -86,7 +86,9 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "enable_batching",
         Bool,
         "false",
-        Later("Joins requests into batches as --batching_parameters_file says."),
+        Does(
+            "Joins requests into batches as --batching_parameters_file says; without that file up to 1000 rows, and no request waits for others while the model is idle.",
+        ),
     ),
     flag(
         "allow_version_labels_for_unavailable_models",
@@ -100,13 +102,15 @@ pub(crate) const TF_FLAGS: &[TfFlag] = &[
         "batching_parameters_file",
         Text,
         "",
-        Later("A BatchingParameters text proto; needs --enable_batching."),
+        Does("A BatchingParameters text proto; needs --enable_batching."),
     ),
     flag(
         "enable_per_model_batching_parameters",
         Bool,
         "false",
-        Later("Takes batching parameters from batching_params.pbtxt in each version's folder."),
+        Does(
+            "Takes batching parameters from batching_params.pbtxt in each version's folder; requests of a version without that file run alone. Needs --enable_batching.",
+        ),
     ),
     flag("model_config_file", Text, "", Declared),
     flag("model_config_file_poll_wait_seconds", Int, "0", Declared),

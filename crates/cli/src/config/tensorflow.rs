@@ -22,6 +22,10 @@ pub(crate) struct TfConfig {
     pub(crate) num_warmup_iterations: Option<NonZeroU32>,
     /// The tags of the graph to load from a SavedModel.
     pub(crate) tags: Vec<String>,
+    /// Whether requests are joined into batches.
+    pub(crate) joins_requests: bool,
+    /// Whether each version says by itself how.
+    pub(crate) has_batching_by_version: bool,
     /// Over what the file about sessions says.
     pub(crate) session: SessionOverrides,
     /// What is to be logged about flags that do not do what their users may expect.
@@ -67,6 +71,8 @@ pub(super) fn read(
         num_warmup_iterations: num_warmup_iterations(&mut flags),
         tags: tags(&mut flags),
         session: session(&mut flags),
+        joins_requests: flags.switch("enable_batching"),
+        has_batching_by_version: flags.switch("enable_per_model_batching_parameters"),
         files: TfFiles {
             batching,
             monitoring: flags.path("monitoring_config_file"),

@@ -74,6 +74,7 @@ impl Fixture {
             metrics: Metrics::new("test"),
             defaults: ModelSettings::default(),
             warmup: None,
+            batching: None,
         };
         let source = FileSystemSource::new(source, factory);
         let config = ListConfig {

@@ -26,6 +26,7 @@ impl Fixture {
             metrics: Metrics::new("0"),
             defaults: ModelSettings::default(),
             warmup: None,
+            batching: None,
         };
         Self {
             tree: Tree::with(&["m/1/model.onnx"]),

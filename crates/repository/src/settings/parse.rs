@@ -9,18 +9,23 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ModelSettings, RequestLogSettings, SamplingRate, VersionPolicyConfig};
+use super::{
+    BatchingSettings, ModelSettings, RequestLogSettings, SamplingRate, VersionPolicyConfig,
+};
 use crate::Problem;
+
+mod batching;
 
 /// The settings file beside a model's versions.
 pub const FILE_NAME: &str = "model.toml";
 
 /// Every key, for suggestions.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "engine",
     "instances",
     "threads",
     "queue_capacity",
+    "batching",
     "versions",
     "labels",
     "request_log",
@@ -100,6 +105,7 @@ impl Reader<'_> {
                 "queue_capacity" => {
                     settings.queue_capacity = self.count(name, value, MAX_QUEUE_CAPACITY);
                 }
+                "batching" => settings.batching = self.batching(value),
                 "versions" => settings.version_policy = self.version_policy(value),
                 "labels" => settings.labels = self.labels(value),
                 "request_log" => settings.request_log = self.request_log(value),

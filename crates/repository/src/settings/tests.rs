@@ -1,5 +1,6 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 
@@ -23,6 +24,13 @@ fn reads_every_setting() {
         [labels]
         stable = 1
         canary = 2
+        [batching]
+        max_batch_size = 32
+        max_execution_batch_size = 16
+        batch_timeout_micros = 500
+        max_enqueued_batches = 10
+        allowed_batch_sizes = [1, 8, 16]
+        pad_variable_length_inputs = true
         [request_log]
         type = "jsonl"
         filename_prefix = "/logs/a"
@@ -34,6 +42,14 @@ fn reads_every_setting() {
         instances: count(2),
         threads: count(4),
         queue_capacity: count(1000),
+        batching: Some(BatchingSettings::On(BatchingConfig {
+            max_batch_size: NonZeroUsize::new(32).unwrap(),
+            max_execution_batch_size: count(16),
+            delay: Duration::from_micros(500),
+            max_enqueued_batches: count(10),
+            allowed_batch_sizes: vec![1, 8, 16],
+            pad_variable_length_inputs: true,
+        })),
         version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
         labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),
         request_log: Some(RequestLogSettings {
@@ -44,6 +60,53 @@ fn reads_every_setting() {
     };
     assert_eq!(settings, expected);
     assert_eq!(parse("").unwrap(), ModelSettings::default());
+    let off = parse("batching = false").unwrap().batching;
+    assert_eq!(off, Some(BatchingSettings::Off));
+}
+
+#[test]
+fn mistakes_in_batching_are_told() {
+    let rows = [
+        (
+            "batching = true",
+            "`batching`: expected false or a table with `max_batch_size`, got boolean true",
+        ),
+        (
+            "[batching]\nbatch_timeout_micros = 1",
+            "`batching` lacks `max_batch_size`; add max_batch_size = 32, the rows that are run together at most",
+        ),
+        (
+            "[batching]\nmax_batch_size = 0",
+            "`batching.max_batch_size`: expected a whole number of at least 1, got integer 0",
+        ),
+        (
+            "[batching]\nmax_batch_size = 8\nmax_batchsize = 8",
+            "unknown key `max_batchsize`; did you mean `max_batch_size`?",
+        ),
+        (
+            "[batching]\nmax_batch_size = 8\nallowed_batch_sizes = [1, 4]",
+            "the last of `batching.allowed_batch_sizes` is not the largest batch; end the list with 8",
+        ),
+        (
+            "[batching]\nmax_batch_size = 8\nallowed_batch_sizes = [4, 1, 8]",
+            "`batching.allowed_batch_sizes`: expected a list of ascending numbers of rows, got array [4, 1, 8]",
+        ),
+        (
+            "[batching]\nmax_batch_size = 8\nmax_execution_batch_size = 9",
+            "`batching.max_execution_batch_size` is more than `max_batch_size`; use at most 8",
+        ),
+        (
+            "[batching]\nmax_batch_size = 8\nbatch_timeout_micros = -1",
+            "`batching.batch_timeout_micros`: expected microseconds from 0 to 60000000, got integer -1",
+        ),
+    ];
+    for (text, expected) in rows {
+        let problems = parse(text).unwrap_err();
+        assert!(
+            problems.iter().any(|problem| problem.ends_with(expected)),
+            "{text}: {problems:?}"
+        );
+    }
 }
 
 #[test]
@@ -137,7 +200,7 @@ stable = \"1\"
         "a/model.toml:2: `instances`: expected a whole number of at least 1, got integer 0",
         "a/model.toml:3: `threads`: expected a whole number of at least 1, got string \"four\"",
         "a/model.toml:4: `queue_capacity`: expected a whole number of at least 1, got float 1.5",
-        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, versions, labels, request_log",
+        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, batching, versions, labels, request_log",
         "a/model.toml:7: `versions` is not understood: { newest = 2 }; use \"latest\", \"all\", { latest = 2 } or a list such as [1, 3]",
         "a/model.toml:8: `engine`: expected a string, got string \"\"",
         "a/model.toml:11: `labels.stable`: expected a version number, got string \"1\"",

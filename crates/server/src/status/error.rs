@@ -238,6 +238,9 @@ fn execute_message(error: &ExecuteError) -> String {
         ExecuteError::DeadlineExceeded {
             waited_in_queue: false,
         } => "the deadline passed before the answer was ready".to_owned(),
+        ExecuteError::BatchQueueFull { .. }
+        | ExecuteError::TooManyRows { .. }
+        | ExecuteError::BatchQueueTimeout => error.to_string(),
         ExecuteError::Stopped => "the model is being unloaded; try again".to_owned(),
         ExecuteError::Backend(
             BackendError::InvalidInput { message } | BackendError::Model { message, .. },

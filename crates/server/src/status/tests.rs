@@ -142,6 +142,15 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::Execute(ExecuteError::DeadlineExceeded {
             waited_in_queue: false,
         }),
+        ServeError::Execute(ExecuteError::BatchQueueFull {
+            num_batches: 10,
+            max_batches: 10,
+        }),
+        ServeError::Execute(ExecuteError::TooManyRows {
+            num_rows: 1001,
+            max_rows: 1000,
+        }),
+        ServeError::Execute(ExecuteError::BatchQueueTimeout),
         ServeError::Execute(ExecuteError::Stopped),
         backend(BackendError::InvalidInput {
             message: "what the engine says of the input".to_owned(),

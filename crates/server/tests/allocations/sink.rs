@@ -49,6 +49,7 @@ impl Server {
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
             warmup: None,
+            batching: None,
         };
         let config = SourceConfig {
             roots: vec![Root::Discover(models.path().to_path_buf())],

@@ -37,7 +37,48 @@ fn part(dtype: DType, row_shape: &[usize], num_rows: usize, seed: u64) -> Tensor
     }
 }
 
+/// Returns an element as bytes.
+fn element(tensor: &Tensor, index: &[usize]) -> Bytes {
+    let mut place = 0;
+    for (extent, idx) in tensor.shape().iter().zip(index) {
+        place = place * extent + idx;
+    }
+    match (
+        tensor.as_strings(),
+        tensor.as_bytes(),
+        tensor.dtype().size(),
+    ) {
+        (Some(strings), _, _) => strings[place].clone(),
+        (_, Some(bytes), Some(size)) => bytes.slice(place * size..(place + 1) * size),
+        _ => unreachable!("a tensor has strings or numbers"),
+    }
+}
+
 proptest! {
+    #[test]
+    fn padded_parts_keep_their_elements_among_copies_of_the_first(
+        dtype in prop::sample::select(DType::ALL.to_vec()),
+        shapes in prop::collection::vec((1..3_usize, 1..4_usize, 1..4_usize), 1..4),
+        seed in any::<u64>(),
+    ) {
+        let parts: Vec<Tensor> = shapes
+            .iter()
+            .map(|&(rows, high, wide)| part(dtype, &[high, wide], rows, seed))
+            .collect();
+        let padded = pad_lengths(&parts).expect("they are of one rank");
+        let high = shapes.iter().map(|shape| shape.1).max().expect("there is one");
+        let wide = shapes.iter().map(|shape| shape.2).max().expect("there is one");
+        for (part, padded) in parts.iter().zip(&padded) {
+            let rows = part.shape()[0];
+            prop_assert_eq!(&**padded.shape(), &[rows, high, wide]);
+            for index in (0..rows * high * wide).map(|idx| [idx / (high * wide), idx / wide % high, idx % wide]) {
+                let is_inside = index.iter().zip(part.shape().iter()).all(|(idx, extent)| idx < extent);
+                let expected = element(part, if is_inside { &index } else { &[0, 0, 0] });
+                prop_assert_eq!(element(padded, &index), expected, "{:?}", index);
+            }
+        }
+    }
+
     #[test]
     fn split_undoes_concat(parts in parts()) {
         let rows: Vec<usize> = parts.iter().map(|part| part.num_rows().expect("batch")).collect();
@@ -70,6 +111,19 @@ proptest! {
         let tensor = Tensor::from_bytes(DType::I64, [values.len()], borrowed).expect("length fits");
         prop_assert_eq!(tensor.as_slice::<i64>().expect("i64"), &values[..]);
     }
+}
+
+#[test]
+fn parts_that_cannot_be_filled_up_are_refused() {
+    let of = |shape: &[usize]| {
+        Tensor::from_vec(shape, vec![1.0_f32; shape.iter().product()]).expect("fits")
+    };
+    assert!(pad_lengths(&[of(&[1, 2]), of(&[1])]).is_err(), "two ranks");
+    assert!(
+        pad_lengths(&[of(&[1, 2]), of(&[1, 0])]).is_err(),
+        "nothing to fill with"
+    );
+    assert_eq!(pad_lengths(&[]), Err(TensorError::Empty));
 }
 
 #[test]
