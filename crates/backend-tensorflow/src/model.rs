@@ -45,7 +45,7 @@ impl TfModel {
             tracing::warn!(file = %files.main.display(), "{not_servable}");
         }
         Ok(Self {
-            signatures: with_dtypes_of(&session, declared.signatures),
+            signatures: with_dtypes_of(&session, &declared.signatures),
             session: Arc::new(session),
             is_pool_wanted: options.is_pool_wanted,
         })
@@ -67,7 +67,7 @@ impl Model for TfModel {
 
 /// Takes the dtypes of tensors from the graph: like shapes, what a signature says of them does not bind, and TensorFlow
 /// Serving, too, serves models whose signatures are mistaken.
-fn with_dtypes_of(session: &Session, declared: Signatures) -> Signatures {
+fn with_dtypes_of(session: &Session, declared: &Signatures) -> Signatures {
     let corrected = |spec: &TensorSpec| {
         let actual = tensor_proto::dtype_of(session.data_type(&spec.tensor_name)?)?;
         (actual != spec.dtype).then_some(actual)

@@ -122,15 +122,7 @@ impl Models {
         let factory = ModelLoaderFactory {
             registry,
             metrics: metrics.clone(),
-            defaults: ModelSettings {
-                engine: config.engine.clone(),
-                instances: settings.batching().and_then(batching::num_threads),
-                batching: settings
-                    .batching()
-                    .filter(|_| !config.tensorflow.has_batching_by_version)
-                    .map(|parameters| BatchingSettings::On(batching::config(parameters))),
-                ..ModelSettings::default()
-            },
+            defaults: defaults(config, settings),
             batching: (config.tensorflow.has_batching_by_version && settings.batching().is_some())
                 .then(|| Arc::new(batching::of_version) as ReadBatching),
             warmup: settings
@@ -240,6 +232,20 @@ impl Models {
         // Only now: what is loaded may look into its folder until it is unloaded.
         self.stores.stop();
         stragglers
+    }
+}
+
+/// Returns what holds for models of which nothing is said.
+fn defaults(config: &ServeConfig, settings: &TfSettings) -> ModelSettings {
+    let of_all = |_: &&_| !config.tensorflow.has_batching_by_version;
+    ModelSettings {
+        engine: config.engine.clone(),
+        instances: settings.batching().and_then(batching::num_threads),
+        batching: settings
+            .batching()
+            .filter(of_all)
+            .map(|parameters| BatchingSettings::On(Box::new(batching::config(parameters)))),
+        ..ModelSettings::default()
     }
 }
 

@@ -98,7 +98,7 @@ pub enum BatchingSettings {
     /// Each runs alone.
     Off,
     /// They are joined so.
-    On(BatchingConfig),
+    On(Box<BatchingConfig>),
 }
 
 /// Which requests of a model are logged, and where to.
@@ -179,7 +179,7 @@ impl ModelSettings {
     #[must_use]
     pub fn batching(&self) -> Option<BatchingConfig> {
         match &self.batching {
-            Some(BatchingSettings::On(config)) => Some(config.clone()),
+            Some(BatchingSettings::On(config)) => Some(BatchingConfig::clone(config)),
             Some(BatchingSettings::Off) | None => None,
         }
     }

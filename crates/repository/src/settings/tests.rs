@@ -42,14 +42,14 @@ fn reads_every_setting() {
         instances: count(2),
         threads: count(4),
         queue_capacity: count(1000),
-        batching: Some(BatchingSettings::On(BatchingConfig {
+        batching: Some(BatchingSettings::On(Box::new(BatchingConfig {
             max_batch_size: NonZeroUsize::new(32).unwrap(),
             max_execution_batch_size: count(16),
             delay: Duration::from_micros(500),
             max_enqueued_batches: count(10),
             allowed_batch_sizes: vec![1, 8, 16],
             pad_variable_length_inputs: true,
-        })),
+        }))),
         version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
         labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),
         request_log: Some(RequestLogSettings {

@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
         config.max_batch_size = max_batch_size?;
         self.check_batching(&config, value);
-        Some(BatchingSettings::On(config))
+        Some(BatchingSettings::On(Box::new(config)))
     }
 
     fn check_batching(&mut self, config: &BatchingConfig, value: &Spanned<DeValue<'_>>) {
