@@ -1,5 +1,6 @@
 """Writes the tiny ONNX models that tests and scenarios serve."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def heavy_half_plus(offset: float, num_bytes: int) -> bytes:
     ]
     constants = {"a": np.array(0.5, np.float32), "zero": np.array(0, np.float32), "weights": weights}
     return model_bytes("heavy_half_plus", nodes, {"x": vector}, {"y": vector}, constants)
+
+
+def layers(*sizes: int) -> bytes:
+    """Returns layers of random weights between so many values, with what is negative cut off between them."""
+    generator = np.random.default_rng(1)
+    nodes, constants = [], {}
+    value, last = "x", len(sizes) - 2
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        constants[f"w{layer}"] = generator.normal(0, rows**-0.5, (rows, columns)).astype(np.float32)
+        product = "y" if layer == last else f"m{layer}"
+        nodes.append(helper.make_node("MatMul", [value, f"w{layer}"], [product]))
+        if layer != last:
+            value = f"h{layer}"
+            nodes.append(helper.make_node("Relu", [product], [value]))
+    x, y = ((TensorProto.FLOAT, ["N", size]) for size in (sizes[0], sizes[-1]))
+    return model_bytes("layers", nodes, {"x": x}, {"y": y}, constants)
 
 
 def sum_and_difference() -> bytes:
