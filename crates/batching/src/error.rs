@@ -1,5 +1,7 @@
 //! Why a batch was not run.
 
+use std::time::Duration;
+
 use salver_backend::BackendError;
 
 /// Why there is no result.
@@ -35,6 +37,12 @@ pub enum ExecuteError {
     /// The deadline passed before the request's batch ran. TensorFlow Serving's words.
     #[error("Run() timeout exceeded while waiting in batching queue")]
     BatchQueueTimeout,
+    /// It would wait for so long that it could not be answered before its deadline, or longer than anybody is to wait.
+    #[error("the request would wait {} ms for the model", .wait.as_millis())]
+    WouldBeLate {
+        /// How long it would wait, by what runs took before.
+        wait: Duration,
+    },
     /// The deadline passed.
     #[error("{}", deadline_message(*.waited_in_queue))]
     DeadlineExceeded {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salver_backend::{BackendError, Signature};
+use salver_backend::Signature;
 use salver_tensor::{Tensor, batch};
 use tokio::time::Instant;
 
@@ -41,25 +41,25 @@ pub struct Executed {
 }
 
 impl Executed {
-    /// Makes one result of those of a request's parts, in their order.
-    pub(crate) fn of_parts(mut parts: Vec<Self>) -> Result<Self, ExecuteError> {
-        if parts.len() == 1
-            && let Some(whole) = parts.pop()
-        {
-            return Ok(whole);
-        }
-        let num_outputs = parts.first().map_or(0, |part| part.outputs.len());
-        let join = |output_idx: usize| {
-            let outputs: Vec<Tensor> = parts
-                .iter()
-                .map(|part| part.outputs[output_idx].clone())
-                .collect();
-            batch::concat(&outputs).map_err(|error| BackendError::InvalidInput {
-                message: format!("the answers to the parts of a split request differ: {error}"),
-            })
+    /// Makes one result of those of a request's parts, in their order; `None` if one does not have the rows of its part.
+    pub(crate) fn of_parts(parts: &[Self], num_rows: &[usize]) -> Option<Self> {
+        let num_outputs = parts.first()?.outputs.len();
+        let has_rows = |(part, rows): (&Self, &usize)| {
+            part.outputs.len() == num_outputs
+                && part
+                    .outputs
+                    .iter()
+                    .all(|output| output.num_rows() == Some(*rows))
         };
-        Ok(Self {
-            outputs: (0..num_outputs).map(join).collect::<Result<_, _>>()?,
+        if !parts.iter().zip(num_rows).all(has_rows) {
+            return None;
+        }
+        let join = |output_idx: usize| {
+            let outputs = parts.iter().map(|part| part.outputs[output_idx].clone());
+            batch::concat(&outputs.collect::<Vec<_>>()).ok()
+        };
+        Some(Self {
+            outputs: (0..num_outputs).map(join).collect::<Option<_>>()?,
             queue: parts
                 .iter()
                 .map(|part| part.queue)

@@ -70,6 +70,7 @@ pub struct BatchFormer<K, T> {
     /// Lanes in which something waits; none is empty.
     lanes: Vec<Lane<K, T>>,
     num_items: usize,
+    num_batches: usize,
     num_pushed: u64,
     is_closed: bool,
 }
@@ -98,6 +99,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
             limits,
             lanes: Vec::new(),
             num_items: 0,
+            num_batches: 0,
             num_pushed: 0,
             is_closed: false,
         }
@@ -107,6 +109,44 @@ impl<K: Eq, T> BatchFormer<K, T> {
     #[must_use]
     pub fn num_items(&self) -> usize {
         self.num_items
+    }
+
+    /// Returns how many batches wait.
+    #[must_use]
+    pub fn num_batches(&self) -> usize {
+        self.num_batches
+    }
+
+    /// Returns why a request may not wait; `None` if it may.
+    #[must_use]
+    pub fn refusal(&self, key: &K, num_rows: usize) -> Option<Refusal> {
+        let FormerLimits {
+            max_rows,
+            max_batches,
+            max_items,
+            ..
+        } = self.limits;
+        if num_rows > max_rows {
+            return Some(Refusal::TooManyRows { num_rows, max_rows });
+        }
+        if self.num_items >= max_items {
+            return Some(Refusal::Full { max_items });
+        }
+        let lane = self.lanes.iter().find(|lane| lane.key == *key);
+        let num_batches = lane.map_or(0, |lane| lane.batches.len());
+        let is_full = num_batches >= max_batches && !self.would_join(key, num_rows);
+        is_full.then_some(Refusal::LaneFull {
+            num_batches,
+            max_batches,
+        })
+    }
+
+    /// Tells whether a request would join a batch that waits already.
+    #[must_use]
+    pub fn would_join(&self, key: &K, num_rows: usize) -> bool {
+        let lane = self.lanes.iter().find(|lane| lane.key == *key);
+        let last = lane.and_then(|lane| lane.batches.back());
+        last.is_some_and(|last| last.num_rows + num_rows <= self.limits.max_rows)
     }
 
     /// Lets a request wait that came at `now`, which never goes back.
@@ -120,42 +160,32 @@ impl<K: Eq, T> BatchFormer<K, T> {
         num_rows: usize,
         item: T,
     ) -> Result<(), (Refusal, T)> {
-        let FormerLimits {
-            max_rows,
-            max_batches,
-            max_items,
-            ..
-        } = self.limits;
-        if num_rows > max_rows {
-            return Err((Refusal::TooManyRows { num_rows, max_rows }, item));
+        if let Some(refusal) = self.refusal(&key, num_rows) {
+            return Err((refusal, item));
         }
-        if self.num_items >= max_items {
-            return Err((Refusal::Full { max_items }, item));
-        }
-        let lane_idx = self.lanes.iter().position(|lane| lane.key == key);
+        self.push_always(now, key, num_rows, item);
+        Ok(())
+    }
+
+    /// As [`Self::push`], however many wait already. One of as many rows as a batch may have is joined by no other.
+    pub fn push_always(&mut self, now: Instant, key: K, num_rows: usize, item: T) {
         let forming = Forming {
             items: Vec::new(),
             num_rows: 0,
             number: self.num_pushed,
             first_at: now,
         };
+        let lane_idx = self.lanes.iter().position(|lane| lane.key == key);
         let lane_idx = lane_idx.unwrap_or_else(|| {
             let batches = VecDeque::new();
             self.lanes.push(Lane { key, batches });
             self.lanes.len() - 1
         });
         let batches = &mut self.lanes[lane_idx].batches;
-        let num_batches = batches.len();
-        let has_room = |last: &Forming<T>| last.num_rows + num_rows <= max_rows;
+        let has_room = |last: &Forming<T>| last.num_rows + num_rows <= self.limits.max_rows;
         if !batches.back().is_some_and(has_room) {
-            if num_batches >= max_batches {
-                let refusal = Refusal::LaneFull {
-                    num_batches,
-                    max_batches,
-                };
-                return Err((refusal, item));
-            }
             batches.push_back(forming);
+            self.num_batches += 1;
         }
         if let Some(last) = batches.back_mut() {
             last.num_rows += num_rows;
@@ -163,7 +193,6 @@ impl<K: Eq, T> BatchFormer<K, T> {
         }
         self.num_pushed += 1;
         self.num_items += 1;
-        Ok(())
     }
 
     /// Tells what to do at `now`, which never goes back. Whoever asks is free to run a batch.
@@ -193,12 +222,13 @@ impl<K: Eq, T> BatchFormer<K, T> {
         }
     }
 
-    /// Lets go of the requests that are of no use any more.
-    pub fn retain(&mut self, mut is_wanted: impl FnMut(&T) -> bool) {
-        let mut num_left = 0;
+    /// Lets go of the requests that are of no use any more, and returns them.
+    pub fn take_unwanted(&mut self, mut is_unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        let (mut num_left, mut unwanted) = (0, Vec::new());
         for lane in &mut self.lanes {
             for batch in &mut lane.batches {
-                batch.items.retain(|(_, item)| is_wanted(item));
+                let gone = batch.items.extract_if(.., |(_, item)| is_unwanted(item));
+                unwanted.extend(gone.map(|(_, item)| item));
                 batch.num_rows = batch.items.iter().map(|(num_rows, _)| num_rows).sum();
                 num_left += batch.items.len();
             }
@@ -206,6 +236,8 @@ impl<K: Eq, T> BatchFormer<K, T> {
         }
         self.lanes.retain(|lane| !lane.batches.is_empty());
         self.num_items = num_left;
+        self.num_batches = self.lanes.iter().map(|lane| lane.batches.len()).sum();
+        unwanted
     }
 
     /// Lets nothing wait for more from now on.
@@ -221,6 +253,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
         }
         let batch = batch?;
         self.num_items -= batch.items.len();
+        self.num_batches -= 1;
         Some(batch.items.into_iter().map(|(_, item)| item).collect())
     }
 }

@@ -12,7 +12,14 @@ pub(crate) struct Joined {
     num_requests: usize,
 }
 
+/// How much larger filling up may make the inputs of a run, and how many bytes it may add however small they are.
+const MAX_FILL_FACTOR: usize = 8;
+const MAX_SMALL_FILL_BYTES: usize = 1 << 20;
+
 /// Joins the inputs of requests that agree in what they have to, and fills them up as configured.
+///
+/// # Errors
+/// [`TensorError::TooLarge`] if that would take many times the memory of the requests.
 pub(crate) fn join(batches: &[&Batch], config: &BatchingConfig) -> Result<Joined, TensorError> {
     let first = batches.first().ok_or(TensorError::Empty)?;
     let mut num_rows = batches
@@ -33,7 +40,11 @@ pub(crate) fn join(batches: &[&Batch], config: &BatchingConfig) -> Result<Joined
             .map(|batch| batch.inputs[input_idx].clone())
             .collect();
         if config.pad_variable_length_inputs {
-            parts = batch::pad_lengths(&parts)?;
+            let num_bytes: usize = parts.iter().map(Tensor::num_bytes).sum();
+            let max_bytes = num_bytes
+                .saturating_mul(MAX_FILL_FACTOR)
+                .max(MAX_SMALL_FILL_BYTES);
+            parts = batch::pad_lengths(&parts, max_bytes)?;
         }
         batch::pad(&batch::concat(&parts)?, filled)
     });
@@ -61,12 +72,15 @@ impl Joined {
     }
 }
 
+/// A request in parts.
+pub(crate) struct Parts {
+    pub(crate) batches: Vec<Batch>,
+    /// The rows of each.
+    pub(crate) num_rows: Vec<usize>,
+}
+
 /// Cuts a request of so many rows into parts of `max_rows` at most, which share its numbers.
-pub(crate) fn cut(
-    batch: &Batch,
-    num_rows: usize,
-    max_rows: usize,
-) -> Result<Vec<Batch>, TensorError> {
+pub(crate) fn cut(batch: &Batch, num_rows: usize, max_rows: usize) -> Result<Parts, TensorError> {
     let sizes: Vec<usize> = (0..num_rows)
         .step_by(max_rows)
         .map(|start| max_rows.min(num_rows - start))
@@ -83,5 +97,8 @@ pub(crate) fn cut(
             part.inputs.push(rows);
         }
     }
-    Ok(parts)
+    Ok(Parts {
+        batches: parts,
+        num_rows: sizes,
+    })
 }

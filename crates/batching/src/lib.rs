@@ -13,6 +13,7 @@
 mod config;
 mod error;
 mod executor;
+mod forecast;
 mod former;
 mod join;
 mod local;

@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use salver_backend::{BackendError, Model};
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 
+use crate::join::Parts;
 use crate::queue::{self, Queue};
 use crate::worker::{self, Item, Worker};
 use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, join};
@@ -31,6 +33,9 @@ pub struct ExecutorConfig {
     pub queue_capacity: NonZeroUsize,
     /// How requests are joined; `None` if each runs alone.
     pub batching: Option<BatchingConfig>,
+    /// How long a request may be expected to wait; one that would wait longer is refused. Whatever is said here, one that
+    /// could not be answered before its deadline is.
+    pub max_wait: Option<Duration>,
 }
 
 /// The instance threads of one loaded model and the queue before them.
@@ -61,7 +66,7 @@ impl LocalExecutor {
     /// What [`Model::instance`] says; [`BackendError::Engine`] if the system gives no thread.
     pub fn start(model: Box<dyn Model>, config: &ExecutorConfig) -> Result<Self, BackendError> {
         let model: Arc<dyn Model> = model.into();
-        let queue = Queue::new(config.queue_capacity.get(), config.batching.clone());
+        let queue = Queue::new(config);
         let mut executor = Self {
             queue: Arc::new(queue),
             threads: Vec::new(),
@@ -92,49 +97,67 @@ impl LocalExecutor {
     /// # Errors
     /// As [`Executor::execute`].
     pub fn execute_blocking(&self, batch: Batch) -> Result<Executed, ExecuteError> {
-        let pendings = self.enqueue(batch)?;
-        let executed = pendings.into_iter().map(|pending| {
-            let answer = pending.reply.blocking_recv();
-            answer.unwrap_or(Err(ExecuteError::Stopped))
-        });
-        Executed::of_parts(executed.collect::<Result<_, _>>()?)
+        let (item, pending) = self.item(batch);
+        self.queue.push_unbounded(item)?;
+        let answer = pending.reply.blocking_recv();
+        answer.unwrap_or(Err(ExecuteError::Stopped))
     }
 
-    /// Lets a request wait, in parts if it is to be split.
-    fn enqueue(&self, batch: Batch) -> Result<Vec<Pending>, ExecuteError> {
+    /// Returns the parts in which a request is run, if it is not run as it is.
+    fn parts(&self, batch: &Batch) -> Result<Option<Parts>, ExecuteError> {
         let Some(config) = self.queue.batching() else {
-            return Ok(vec![self.enqueue_part(batch)?]);
+            return Ok(None);
         };
-        let Some(num_rows) = queue::num_rows(&batch) else {
-            return Ok(vec![self.enqueue_part(batch)?]);
+        let Some(num_rows) = queue::num_rows(batch) else {
+            return Ok(None);
         };
         let max_rows = config.max_batch_size.get();
         if num_rows > max_rows {
             return Err(ExecuteError::TooManyRows { num_rows, max_rows });
         }
-        if num_rows <= config.max_run_rows() {
-            return Ok(vec![self.enqueue_part(batch)?]);
+        let is_whole = num_rows <= config.max_run_rows();
+        if is_whole || self.queue.is_unjoinable(&batch.signature) {
+            return Ok(None);
         }
-        let parts = join::cut(&batch, num_rows, config.max_run_rows());
-        let parts = parts.map_err(|error| BackendError::InvalidInput {
-            message: error.to_string(),
-        })?;
-        parts
-            .into_iter()
-            .map(|part| self.enqueue_part(part))
-            .collect()
+        // What cannot be cut is run as it is.
+        Ok(join::cut(batch, num_rows, config.max_run_rows()).ok())
     }
 
-    fn enqueue_part(&self, batch: Batch) -> Result<Pending, ExecuteError> {
+    fn item(&self, batch: Batch) -> (Item, Pending) {
         let (sender, reply) = oneshot::channel();
         let is_started = Arc::new(AtomicBool::new(false));
-        self.queue.push(Item {
+        let item = Item {
             batch: Box::new(batch),
             reply: sender,
             is_started: Arc::clone(&is_started),
             enqueued_at: Instant::now(),
-        })?;
-        Ok(Pending { reply, is_started })
+        };
+        (item, Pending { reply, is_started })
+    }
+
+    async fn run_whole(&self, batch: Batch) -> Result<Executed, ExecuteError> {
+        let deadline = batch.deadline;
+        let (item, pending) = self.item(batch);
+        self.queue.push(vec![item])?;
+        self.wait(pending, deadline).await
+    }
+
+    async fn run_parts(&self, batch: Batch, parts: Parts) -> Result<Executed, ExecuteError> {
+        let Parts { batches, num_rows } = parts;
+        let (items, pendings): (Vec<_>, Vec<_>) =
+            batches.into_iter().map(|part| self.item(part)).unzip();
+        self.queue.push(items)?;
+        let mut executed = Vec::new();
+        for pending in pendings {
+            executed.push(self.wait(pending, batch.deadline).await?);
+        }
+        match Executed::of_parts(&executed, &num_rows) {
+            Some(whole) => Ok(whole),
+            None => {
+                self.queue.stop_joining(&batch.signature);
+                self.run_whole(batch).await
+            }
+        }
     }
 
     /// Returns what a request is answered with whose time is up.
@@ -174,11 +197,10 @@ impl Executor for LocalExecutor {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(self.late(true));
             }
-            let mut parts = Vec::new();
-            for pending in self.enqueue(batch)? {
-                parts.push(self.wait(pending, deadline).await?);
+            match self.parts(&batch)? {
+                None => self.run_whole(batch).await,
+                Some(parts) => self.run_parts(batch, parts).await,
             }
-            Executed::of_parts(parts)
         })
     }
 }

@@ -9,9 +9,13 @@ use salver_backend::Signature;
 use salver_tensor::{DType, Shape};
 use tokio::time::Instant;
 
+use crate::forecast::Forecast;
 use crate::former::{BatchFormer, Decision, FormerLimits, Refusal};
 use crate::worker::Item;
-use crate::{Batch, BatchingConfig, ExecuteError};
+use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig};
+
+/// How often a full queue is looked through for requests that nobody waits for any more.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What requests have to agree in to be joined.
 struct LaneKey {
@@ -45,14 +49,38 @@ pub(crate) struct Queue {
     wake: Condvar,
     batching: Option<BatchingConfig>,
     capacity: usize,
+    num_instances: usize,
+    max_wait: Option<Duration>,
 }
 
 struct State {
     /// Requests that run alone are in a lane without a key.
     former: BatchFormer<Option<LaneKey>, Item>,
     is_closed: bool,
+    /// Instances that wait for something to run.
+    num_idle: usize,
+    forecast: Forecast,
+    /// When those who have gone were last looked for.
+    swept_at: Option<Instant>,
     /// Signatures that turned out not to keep rows apart.
     unjoinable: HashSet<Arc<str>>,
+}
+
+impl State {
+    /// Makes room where callers have gone or are too late. Returns whether it looked, which it does now and then only.
+    fn sweep(&mut self, now: Instant, gone: &mut Vec<Item>) -> bool {
+        if self
+            .swept_at
+            .is_some_and(|swept_at| now < swept_at + SWEEP_INTERVAL)
+        {
+            return false;
+        }
+        self.swept_at = Some(now);
+        gone.extend(self.former.take_unwanted(|item| {
+            item.reply.is_closed() || item.batch.deadline.is_some_and(|deadline| deadline <= now)
+        }));
+        true
+    }
 }
 
 impl fmt::Debug for Queue {
@@ -65,7 +93,10 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(capacity: usize, batching: Option<BatchingConfig>) -> Self {
+    pub(crate) fn new(config: &ExecutorConfig) -> Self {
+        let capacity = config.queue_capacity.get();
+        let batching = config.batching.clone();
+        let (num_instances, max_wait) = (config.num_instances.get(), config.max_wait);
         let config = batching.as_ref();
         let limits = FormerLimits {
             max_rows: config.map_or(1, BatchingConfig::max_run_rows),
@@ -78,6 +109,9 @@ impl Queue {
         let state = State {
             former: BatchFormer::new(limits),
             is_closed: false,
+            num_idle: 0,
+            forecast: Forecast::default(),
+            swept_at: None,
             unjoinable: HashSet::new(),
         };
         Self {
@@ -85,6 +119,8 @@ impl Queue {
             wake: Condvar::new(),
             batching,
             capacity,
+            num_instances,
+            max_wait,
         }
     }
 
@@ -92,45 +128,121 @@ impl Queue {
         self.batching.as_ref()
     }
 
-    /// Lets a request wait.
-    pub(crate) fn push(&self, item: Item) -> Result<(), ExecuteError> {
-        let key = self.key(&item.batch);
+    /// Lets the parts of a request wait, all of them or none.
+    pub(crate) fn push(&self, items: Vec<Item>) -> Result<(), ExecuteError> {
+        let num_items = items.len();
+        let keys: Vec<_> = items.iter().map(|item| self.key(&item.batch)).collect();
+        let mut gone = Vec::new();
+        let mut state = self.lock();
+        let pushed = self.push_to(&mut state, items, keys, &mut gone);
+        drop(state);
+        // Told and freed without the lock.
+        let now = Instant::now();
+        for item in &mut gone {
+            item.is_wanted(now, self.batching.is_some());
+        }
+        drop(gone);
+        pushed?;
+        match num_items {
+            1 => self.wake.notify_one(),
+            _ => self.wake.notify_all(),
+        }
+        Ok(())
+    }
+
+    fn push_to(
+        &self,
+        state: &mut State,
+        items: Vec<Item>,
+        keys: Vec<Option<(LaneKey, usize)>>,
+        gone: &mut Vec<Item>,
+    ) -> Result<(), ExecuteError> {
+        if state.is_closed {
+            gone.extend(items);
+            return Err(ExecuteError::Stopped);
+        }
+        for (part_idx, (item, key)) in items.into_iter().zip(keys).enumerate() {
+            let key = key.filter(|(key, _)| !state.unjoinable.contains(&key.signature.name));
+            let (key, num_rows) = match key {
+                Some((key, num_rows)) => (Some(key), num_rows),
+                None => (None, self.max_rows()),
+            };
+            // Whoever lets the first part in lets all of them in.
+            if part_idx == 0 {
+                let mut verdict = self.admit(state, &key, num_rows, &item);
+                if verdict.is_err() && state.sweep(item.enqueued_at, gone) {
+                    verdict = self.admit(state, &key, num_rows, &item);
+                }
+                if let Err(refused) = verdict {
+                    gone.push(item);
+                    return Err(refused);
+                }
+            }
+            let former = &mut state.former;
+            former.push_always(item.enqueued_at, key, num_rows, item);
+        }
+        Ok(())
+    }
+
+    /// Lets a request wait that is run alone and never refused: a warm-up.
+    pub(crate) fn push_unbounded(&self, item: Item) -> Result<(), ExecuteError> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(ExecuteError::Stopped);
         }
-        if state.former.num_items() >= self.capacity {
-            // Those who have gone make room.
-            state.former.retain(|item| !item.reply.is_closed());
-        }
-        let key = key.filter(|(key, _)| !state.unjoinable.contains(&key.signature.name));
-        let (key, num_rows) = match key {
-            Some((key, num_rows)) => (Some(key), num_rows),
-            None => (
-                None,
-                self.batching
-                    .as_ref()
-                    .map_or(1, BatchingConfig::max_run_rows),
-            ),
-        };
-        let refused = state.former.push(item.enqueued_at, key, num_rows, item);
+        let former = &mut state.former;
+        former.push_always(item.enqueued_at, None, self.max_rows(), item);
         drop(state);
-        match refused {
-            Ok(()) => {
-                self.wake.notify_one();
-                Ok(())
-            }
-            Err((refusal, _item)) => Err(refusal.into()),
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Turns away what would be answered too late. What an idle instance can take never is, nor what is in the first batch
+    /// that waits, so that runs go on and a forecast that was wrong is put right.
+    fn admit(
+        &self,
+        state: &State,
+        key: &Option<LaneKey>,
+        num_rows: usize,
+        item: &Item,
+    ) -> Result<(), ExecuteError> {
+        if let Some(refusal) = state.former.refusal(key, num_rows) {
+            return Err(refusal.into());
+        }
+        let joins = usize::from(state.former.would_join(key, num_rows));
+        let num_ahead = state.former.num_batches() - joins;
+        if num_ahead == 0 || state.num_idle > num_ahead {
+            return Ok(());
+        }
+        let wait = state.forecast.wait(num_ahead, self.num_instances);
+        let answered_at = item.enqueued_at + wait + state.forecast.run();
+        let deadline = item.batch.deadline;
+        let is_late = deadline.is_some_and(|deadline| answered_at > deadline);
+        match is_late || self.max_wait.is_some_and(|max| wait > max) {
+            true => Err(ExecuteError::WouldBeLate { wait }),
+            false => Ok(()),
         }
     }
 
-    /// Waits for what to run next; `None` when the queue is closed and empty.
-    pub(crate) fn pop(&self) -> Option<Vec<Item>> {
+    /// Returns how many rows are run together at most.
+    fn max_rows(&self) -> usize {
+        let config = self.batching.as_ref();
+        config.map_or(1, BatchingConfig::max_run_rows)
+    }
+
+    /// Waits for what to run next; `None` when the queue is closed and empty. `last_run` is how long that took which the
+    /// caller ran before.
+    pub(crate) fn pop(&self, last_run: Option<Duration>) -> Option<Vec<Item>> {
         let mut state = self.lock();
+        if let Some(run) = last_run {
+            state.forecast.ran(run);
+        }
+        state.num_idle += 1;
         loop {
             let now = Instant::now();
             match state.former.poll(now) {
                 Decision::Run(items) => {
+                    state.num_idle -= 1;
                     if state.former.num_items() > 0 {
                         // Somebody else has to look after what is left, however long it still waits.
                         self.wake.notify_one();
@@ -164,6 +276,10 @@ impl Queue {
     pub(crate) fn stop_joining(&self, signature: &Signature) -> bool {
         let mut state = self.lock();
         state.unjoinable.insert(Arc::clone(&signature.name))
+    }
+
+    pub(crate) fn is_unjoinable(&self, signature: &Signature) -> bool {
+        self.lock().unjoinable.contains(&signature.name)
     }
 
     /// Returns what a request may be joined by, and its rows; `None` if it runs alone.
@@ -221,3 +337,6 @@ impl From<Refusal> for ExecuteError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use salver_backend::{BackendError, Inputs, Instance, Model, Outputs, Requested};
+use salver_backend::{BackendError, Inputs, Instance, Model, Outputs, Requested, Signature};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 use crate::{Batch, ExecuteError, Executed, ExecutorConfig, join};
+
+/// How many times in a row requests may fail together and succeed alone before they are no longer joined.
+const MAX_JOINT_FAILURES: u32 = 3;
 
 /// The longest thread name that Linux shows.
 const MAX_THREAD_NAME_BYTES: usize = 15;
@@ -28,7 +31,7 @@ pub(crate) struct Item {
 
 impl Item {
     /// Tells whether somebody still waits for the answer; whose time is up is told so.
-    fn is_wanted(&mut self, now: Instant, is_batched: bool) -> bool {
+    pub(crate) fn is_wanted(&mut self, now: Instant, is_batched: bool) -> bool {
         if self.reply.is_closed() {
             return false;
         }
@@ -66,6 +69,7 @@ pub(crate) struct Worker {
     queue: Arc<Queue>,
     name: String,
     platform: &'static str,
+    num_joint_failures: u32,
 }
 
 impl Worker {
@@ -81,32 +85,90 @@ impl Worker {
             queue,
             name: config.name.clone(),
             platform: config.platform,
+            num_joint_failures: 0,
         })
     }
 
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        while let Some(items) = self.queue.pop() {
-            self.answer(items);
+        let mut last_run = None;
+        // The first run takes longer than any other.
+        let mut is_first = true;
+        while let Some(items) = self.queue.pop(last_run) {
+            last_run = self.answer(items).filter(|_| !is_first);
+            is_first = false;
         }
     }
 
-    /// Answers requests, together if they can be.
-    fn answer(&mut self, mut items: Vec<Item>) {
+    /// Answers requests, together if they can be. Returns how long that took, if anything was run.
+    fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
+        let signature = items.first().map(|item| Arc::clone(&item.batch.signature));
         items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));
         if let Some(outputs) = self.run_joined(&items) {
             let run = now.elapsed();
             for (item, outputs) in items.into_iter().zip(outputs) {
                 item.answer(Ok(outputs), now, run);
             }
-            return;
+            return Some(run);
         }
-        for item in items {
+        let num_items = items.len();
+        let (mut last_run, mut num_answered) = (None, 0);
+        for mut item in items {
             let started_at = Instant::now();
+            // The others' runs may have taken long.
+            if !item.is_wanted(started_at, self.queue.batching().is_some()) {
+                continue;
+            }
             item.is_started.store(true, Ordering::Release);
             let answer = self.run_batch(&item.batch);
+            if let Ok(outputs) = &answer {
+                self.check_rows(&item.batch, outputs);
+                num_answered += 1;
+                last_run = Some(started_at.elapsed());
+            }
             item.answer(answer, started_at, started_at.elapsed());
+        }
+        if num_items > 1 && num_answered == num_items {
+            self.count_joint_failure(&signature);
+        }
+        last_run
+    }
+
+    /// Joins a signature's requests no more after several times in which they failed together and none did alone.
+    fn count_joint_failure(&mut self, signature: &Option<Arc<Signature>>) {
+        self.num_joint_failures += 1;
+        if self.num_joint_failures < MAX_JOINT_FAILURES {
+            return;
+        }
+        self.num_joint_failures = 0;
+        if let Some(signature) = signature {
+            self.stop_joining(signature, "requests fail together that succeed alone");
+        }
+    }
+
+    /// Finds out whether a signature's outputs have the rows of its inputs.
+    fn check_rows(&self, batch: &Batch, outputs: &Outputs) {
+        let rows = queue::num_rows(batch).filter(|_| self.queue.batching().is_some());
+        let Some(rows) = rows else {
+            return;
+        };
+        if outputs.iter().any(|output| output.num_rows() != Some(rows)) {
+            self.stop_joining(
+                &batch.signature,
+                "its outputs have other rows than its inputs",
+            );
+        }
+    }
+
+    fn stop_joining(&self, signature: &Signature, reason: &str) {
+        if self.queue.stop_joining(signature) {
+            tracing::warn!(
+                model = self.name,
+                signature = &*signature.name,
+                reason,
+                "its requests run one by one from now on"
+            );
         }
     }
 
@@ -116,14 +178,16 @@ impl Worker {
         let config = queue.batching()?;
         let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
         let first = *batches.first()?;
-        let num_rows: usize = batches
-            .iter()
-            .map(|batch| crate::queue::num_rows(batch))
-            .sum::<Option<_>>()?;
-        if batches.len() == 1 && config.allowed_size(num_rows) == num_rows {
+        let num_rows = batches.iter().map(|batch| queue::num_rows(batch));
+        let num_rows = num_rows.sum::<Option<usize>>()?;
+        if batches.len() == 1
+            && (config.allowed_size(num_rows) == num_rows || queue.is_unjoinable(&first.signature))
+        {
             return None;
         }
-        let joined = join::join(&batches, config).ok()?;
+        // A panic here would end the thread.
+        let join = |_: &Self| Ok(join::join(&batches, config));
+        let joined = self.guard(join).ok()?.ok()?;
         for item in items {
             item.is_started.store(true, Ordering::Release);
         }
@@ -140,16 +204,12 @@ impl Worker {
         };
         let outputs = self.run_batch(&batch).ok()?;
         match joined.split(&outputs) {
-            Ok(answers) => Some(answers),
+            Ok(answers) => {
+                self.num_joint_failures = 0;
+                Some(answers)
+            }
             Err(error) => {
-                if queue.stop_joining(&first.signature) {
-                    tracing::warn!(
-                        model = self.name,
-                        signature = &*first.signature.name,
-                        %error,
-                        "its outputs have other rows than its inputs; its requests run one by one from now on"
-                    );
-                }
+                self.stop_joining(&first.signature, &error.to_string());
                 None
             }
         }

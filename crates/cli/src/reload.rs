@@ -469,7 +469,7 @@ fn root(model: &ModelConfig, stores: &Stores) -> Root {
         ..ModelSettings::default()
     };
     let path = stores.folder(&model.base_path, BaseKind::Model);
-    Root::Model(models::entry(&model.name, path, settings))
+    Root::Model(Box::new(models::entry(&model.name, path, settings)))
 }
 
 #[cfg(test)]

@@ -219,6 +219,7 @@ impl ModelLoader {
             num_instances: model_config.num_instances,
             queue_capacity: self.settings.queue_capacity(),
             batching: self.batching()?,
+            max_wait: self.settings.max_wait,
         };
         let executor = guard(|| LocalExecutor::start(model, &config))?;
         Ok((signatures, executor))

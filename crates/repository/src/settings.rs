@@ -22,6 +22,7 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use salver_backend::ModelConfig;
 use salver_batching::BatchingConfig;
@@ -82,6 +83,8 @@ pub struct ModelSettings {
     pub threads: Option<NonZeroUsize>,
     /// Requests that may wait for an instance.
     pub queue_capacity: Option<NonZeroUsize>,
+    /// How long a request may be expected to wait for an instance.
+    pub max_wait: Option<Duration>,
     /// Whether requests are joined, and how.
     pub batching: Option<BatchingSettings>,
     /// Which versions are served.
@@ -147,6 +150,7 @@ impl ModelSettings {
             instances: self.instances.or(defaults.instances),
             threads: self.threads.or(defaults.threads),
             queue_capacity: self.queue_capacity.or(defaults.queue_capacity),
+            max_wait: self.max_wait.or(defaults.max_wait),
             batching: self.batching.clone().or_else(|| defaults.batching.clone()),
             version_policy: self
                 .version_policy
@@ -191,6 +195,7 @@ impl ModelSettings {
             self.instances,
             self.threads,
             self.queue_capacity,
+            self.max_wait,
             &self.batching,
         )
             .hash(hasher);

@@ -42,7 +42,7 @@ pub enum Root {
     /// Whatever [`discover`](crate::discover()) finds there, now and later.
     Discover(PathBuf),
     /// One model, named by flags or by a configuration file. Its settings are these; `model.toml` is not read.
-    Model(ModelEntry),
+    Model(Box<ModelEntry>),
 }
 
 impl Root {

@@ -279,7 +279,7 @@ fn without_polling_what_is_there_is_served_and_new_roots_are_taken() {
         base,
         settings: ModelSettings::default(),
     };
-    server.roots.set(vec![Root::Model(entry)]);
+    server.roots.set(vec![Root::Model(Box::new(entry))]);
     until(|| server.ask("n", VersionChoice::Latest).is_ok());
     until(|| server.manager.status("m").unwrap()[0].state == State::End);
     assert_eq!(server.latest("n"), 1);

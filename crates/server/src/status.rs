@@ -121,6 +121,7 @@ fn execute_code(error: &ExecuteError) -> Code {
     match error {
         ExecuteError::QueueFull { .. }
         | ExecuteError::BatchQueueFull { .. }
+        | ExecuteError::WouldBeLate { .. }
         | ExecuteError::Stopped => Code::Unavailable,
         ExecuteError::TooManyRows { .. } => Code::InvalidArgument,
         ExecuteError::BatchQueueTimeout => Code::ResourceExhausted,

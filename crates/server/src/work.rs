@@ -168,6 +168,7 @@ fn refusal(error: &ServeError) -> Option<Refusal> {
         ) => Some(Refusal::QueueFull),
         ServeError::Execute(
             ExecuteError::BatchQueueTimeout
+            | ExecuteError::WouldBeLate { .. }
             | ExecuteError::DeadlineExceeded {
                 waited_in_queue: true,
             },

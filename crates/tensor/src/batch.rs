@@ -85,8 +85,9 @@ pub fn pad(tensor: &Tensor, num_rows: usize) -> Result<Tensor, TensorError> {
 ///
 /// # Errors
 /// [`TensorError::ShapeMismatch`] names the first part of another rank; [`TensorError::Empty`] if there are no parts, or
-/// one to be filled up has no element; [`TensorError::TooLarge`] if a result has too many elements to be addressed.
-pub fn pad_lengths(parts: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
+/// one to be filled up has no element; [`TensorError::TooLarge`] if the results would take more than `max_bytes` together:
+/// two short parts that are long in different axes make two large ones.
+pub fn pad_lengths(parts: &[Tensor], max_bytes: usize) -> Result<Vec<Tensor>, TensorError> {
     let first = parts.first().ok_or(TensorError::Empty)?;
     let mut longest = first.shape().to_vec();
     for (part_idx, part) in parts.iter().enumerate() {
@@ -97,8 +98,29 @@ pub fn pad_lengths(parts: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
             *longest = extent.max(*longest);
         }
     }
+    let longest_of = |part: &Tensor| match part.num_rows() {
+        Some(num_rows) => Shape::from(&*longest).with_rows(num_rows),
+        None => Shape::scalar(),
+    };
+    let mut num_bytes = 0_usize;
+    for part in parts {
+        let shape = longest_of(part);
+        // A string takes its place at least.
+        let size = part.dtype().size().unwrap_or(size_of::<Bytes>());
+        let padded = shape
+            .num_elements()
+            .and_then(|elements| elements.checked_mul(size));
+        let total = padded.and_then(|padded| num_bytes.checked_add(padded));
+        match total.filter(|total| *total <= max_bytes) {
+            Some(total) => num_bytes = total,
+            None => {
+                let dtype = part.dtype();
+                return Err(TensorError::TooLarge { dtype, shape });
+            }
+        }
+    }
     let pad = |part: &Tensor| match part.num_rows() {
-        Some(num_rows) => pad_to(part, Shape::from(&*longest).with_rows(num_rows)),
+        Some(_) => pad_to(part, longest_of(part)),
         None => Ok(part.clone()),
     };
     parts.iter().map(pad).collect()

@@ -79,7 +79,7 @@ proptest! {
         }
         now += millis(delay);
         left.extend(drain(&mut former, now));
-        prop_assert_eq!(former.num_items(), 0);
+        prop_assert_eq!((former.num_items(), former.num_batches()), (0, 0));
         for items in &left {
             prop_assert!(!items.is_empty());
             prop_assert!(items.iter().all(|item| item.0 == items[0].0), "one lane");
@@ -115,12 +115,14 @@ proptest! {
             let item = (request.lane, request.num_rows, number as u64);
             former.push(now, request.lane, request.num_rows, item).unwrap();
         }
-        former.retain(|item| item.2 % 2 == 0);
+        let gone = former.take_unwanted(|item| item.2 % 2 == 1);
+        prop_assert!(gone.iter().all(|item| item.2 % 2 == 1));
+        prop_assert!(former.num_batches() <= former.num_items());
         let mut left: Vec<u64> = drain(&mut former, now).concat().iter().map(|item| item.2).collect();
         left.sort_unstable();
         let expected: Vec<u64> = (0..requests.len() as u64).filter(|number| number % 2 == 0).collect();
         prop_assert_eq!(left, expected);
-        prop_assert_eq!(former.num_items(), 0);
+        prop_assert_eq!((former.num_items(), former.num_batches()), (0, 0));
     }
 }
 
@@ -175,6 +177,23 @@ fn the_batch_whose_first_request_came_first_goes_first() {
     })
     .collect();
     assert_eq!(batches, [vec!["a", "c"], vec!["b"], vec!["d"], vec!["e"]]);
+}
+
+#[test]
+fn nothing_holds_back_what_is_always_let_in() {
+    let mut former = BatchFormer::new(FormerLimits {
+        max_batches: 1,
+        max_items: 1,
+        ..limits(4, 10)
+    });
+    let now = Instant::now();
+    former.push(now, 0, 1, "a").unwrap();
+    assert!(former.would_join(&0, 3) && !former.would_join(&0, 4) && !former.would_join(&1, 1));
+    former.push_always(now, 0, 4, "b");
+    assert!(!former.would_join(&0, 1));
+    assert_eq!((former.num_items(), former.num_batches()), (2, 2));
+    assert_eq!(former.poll(now), Decision::Run(vec!["a"]));
+    assert_eq!(former.poll(now), Decision::Run(vec!["b"]));
 }
 
 #[test]

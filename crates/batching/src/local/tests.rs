@@ -102,6 +102,7 @@ fn start(
         num_instances: NonZeroUsize::new(num_instances).unwrap(),
         queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
         batching: None,
+        max_wait: None,
     };
     (
         Arc::new(LocalExecutor::start(Box::new(model), &config).unwrap()),
@@ -337,6 +338,7 @@ fn a_model_without_room_for_its_instances_does_not_start() {
         num_instances: two,
         queue_capacity: two,
         batching: None,
+        max_wait: None,
     };
     let error = LocalExecutor::start(Box::new(model), &config).unwrap_err();
     assert_eq!(error, engine_error("no room"));

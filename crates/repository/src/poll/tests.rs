@@ -291,7 +291,7 @@ fn a_model_named_by_flags_stays_while_its_folder_is_away() {
         base,
         settings: ModelSettings::default(),
     };
-    let mut watched = Watched::with_roots(tree, vec![Root::Model(entry)]);
+    let mut watched = Watched::with_roots(tree, vec![Root::Model(Box::new(entry))]);
     assert_eq!(watched.look(), ["offer m [1]"]);
     watched.tree.remove("a");
     let told = watched.look();
@@ -315,7 +315,7 @@ fn a_model_named_by_flags_whose_folder_is_not_there_is_known_to_have_no_version(
         base,
         settings: ModelSettings::default(),
     };
-    let mut watched = Watched::with_roots(tree, vec![Root::Model(entry)]);
+    let mut watched = Watched::with_roots(tree, vec![Root::Model(Box::new(entry))]);
     let told = watched.look();
     let expected = ["complain m: its base path does not exist", "offer m []"];
     assert_eq!(told[..2], expected);

@@ -20,11 +20,12 @@ mod batching;
 pub const FILE_NAME: &str = "model.toml";
 
 /// Every key, for suggestions.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "engine",
     "instances",
     "threads",
     "queue_capacity",
+    "max_wait_micros",
     "batching",
     "versions",
     "labels",
@@ -105,6 +106,7 @@ impl Reader<'_> {
                 "queue_capacity" => {
                     settings.queue_capacity = self.count(name, value, MAX_QUEUE_CAPACITY);
                 }
+                "max_wait_micros" => settings.max_wait = self.micros(name, value),
                 "batching" => settings.batching = self.batching(value),
                 "versions" => settings.version_policy = self.version_policy(value),
                 "labels" => settings.labels = self.labels(value),

@@ -20,6 +20,7 @@ fn reads_every_setting() {
         instances = 2
         threads = 0x4
         queue_capacity = 1_000
+        max_wait_micros = 250_000
         versions = { latest = 3 }
         [labels]
         stable = 1
@@ -42,6 +43,7 @@ fn reads_every_setting() {
         instances: count(2),
         threads: count(4),
         queue_capacity: count(1000),
+        max_wait: Some(Duration::from_millis(250)),
         batching: Some(BatchingSettings::On(Box::new(BatchingConfig {
             max_batch_size: NonZeroUsize::new(32).unwrap(),
             max_execution_batch_size: count(16),
@@ -200,7 +202,7 @@ stable = \"1\"
         "a/model.toml:2: `instances`: expected a whole number of at least 1, got integer 0",
         "a/model.toml:3: `threads`: expected a whole number of at least 1, got string \"four\"",
         "a/model.toml:4: `queue_capacity`: expected a whole number of at least 1, got float 1.5",
-        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, batching, versions, labels, request_log",
+        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, max_wait_micros, batching, versions, labels, request_log",
         "a/model.toml:7: `versions` is not understood: { newest = 2 }; use \"latest\", \"all\", { latest = 2 } or a list such as [1, 3]",
         "a/model.toml:8: `engine`: expected a string, got string \"\"",
         "a/model.toml:11: `labels.stable`: expected a version number, got string \"1\"",

@@ -241,6 +241,9 @@ fn execute_message(error: &ExecuteError) -> String {
         ExecuteError::BatchQueueFull { .. }
         | ExecuteError::TooManyRows { .. }
         | ExecuteError::BatchQueueTimeout => error.to_string(),
+        ExecuteError::WouldBeLate { .. } => {
+            format!("{error}, too long to be of use; try again later")
+        }
         ExecuteError::Stopped => "the model is being unloaded; try again".to_owned(),
         ExecuteError::Backend(
             BackendError::InvalidInput { message } | BackendError::Model { message, .. },

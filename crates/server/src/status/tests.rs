@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use salver_protocol::inference::ResultError;
 use salver_servable::LookupError;
@@ -151,6 +152,9 @@ fn one_of_each() -> Vec<ServeError> {
             max_rows: 1000,
         }),
         ServeError::Execute(ExecuteError::BatchQueueTimeout),
+        ServeError::Execute(ExecuteError::WouldBeLate {
+            wait: Duration::from_millis(250),
+        }),
         ServeError::Execute(ExecuteError::Stopped),
         backend(BackendError::InvalidInput {
             message: "what the engine says of the input".to_owned(),

@@ -65,7 +65,7 @@ proptest! {
             .iter()
             .map(|&(rows, high, wide)| part(dtype, &[high, wide], rows, seed))
             .collect();
-        let padded = pad_lengths(&parts).expect("they are of one rank");
+        let padded = pad_lengths(&parts, 1 << 20).expect("they are of one rank");
         let high = shapes.iter().map(|shape| shape.1).max().expect("there is one");
         let wide = shapes.iter().map(|shape| shape.2).max().expect("there is one");
         for (part, padded) in parts.iter().zip(&padded) {
@@ -118,12 +118,21 @@ fn parts_that_cannot_be_filled_up_are_refused() {
     let of = |shape: &[usize]| {
         Tensor::from_vec(shape, vec![1.0_f32; shape.iter().product()]).expect("fits")
     };
-    assert!(pad_lengths(&[of(&[1, 2]), of(&[1])]).is_err(), "two ranks");
     assert!(
-        pad_lengths(&[of(&[1, 2]), of(&[1, 0])]).is_err(),
+        pad_lengths(&[of(&[1, 2]), of(&[1])], 100).is_err(),
+        "two ranks"
+    );
+    assert!(
+        pad_lengths(&[of(&[1, 2]), of(&[1, 0])], 100).is_err(),
         "nothing to fill with"
     );
-    assert_eq!(pad_lengths(&[]), Err(TensorError::Empty));
+    assert_eq!(pad_lengths(&[], 100), Err(TensorError::Empty));
+    let crossed = [of(&[1, 1000, 1]), of(&[1, 1, 1000])];
+    let refused = pad_lengths(&crossed, 1 << 20);
+    assert!(matches!(refused, Err(TensorError::TooLarge { .. })));
+    assert!(pad_lengths(&crossed, 8_000_000).is_ok());
+    let huge = Tensor::from_bytes(DType::F32, [1, 0, 1 << 61], Bytes::new()).expect("fits");
+    assert!(pad_lengths(&[of(&[1, 1, 1]), huge], usize::MAX).is_err());
 }
 
 #[test]

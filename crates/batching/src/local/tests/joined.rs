@@ -77,6 +77,7 @@ impl Scene {
             num_instances: NonZeroUsize::MIN,
             queue_capacity: NonZeroUsize::new(100).unwrap(),
             batching: Some(config),
+            max_wait: None,
         };
         let executor = LocalExecutor::start(Box::new(model), &config).unwrap();
         let signature = Signature::serving_default(vec![spec("x")], vec![spec("y")]);
@@ -288,4 +289,66 @@ async fn callers_that_have_gone_are_not_run() {
     assert!(busy.await.unwrap().is_ok());
     assert!(waiting.await.unwrap().is_ok());
     assert_eq!(scene.runs(), [[1, 1]]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_split_is_found_out_and_run_whole() {
+    let total = |inputs: &[Tensor]| {
+        let values = inputs[0].as_slice::<f32>().unwrap();
+        let total: f32 = values.iter().sum();
+        Ok(vec![Tensor::from_vec([1], vec![total]).unwrap()])
+    };
+    let config = BatchingConfig {
+        max_execution_batch_size: NonZeroUsize::new(2),
+        ..BatchingConfig::new(FIVE)
+    };
+    let scene = Scene::of(config, total);
+    let request = || scene.batch([4, 1], &[1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(scene.ask(vec![request()]).await, [Ok(vec![10.0])]);
+    assert_eq!(scene.runs().last(), Some(&vec![4, 1]));
+    assert_eq!(scene.ask(vec![request()]).await, [Ok(vec![10.0])]);
+    assert_eq!(scene.runs(), [[4, 1]], "it is not tried again");
+}
+
+#[tokio::test]
+async fn padding_never_makes_many_times_the_memory() {
+    let scene = Scene::new(BatchingConfig {
+        pad_variable_length_inputs: true,
+        ..BatchingConfig::new(FIVE)
+    });
+    let long = vec![1.0; 4000];
+    let batches = vec![
+        scene.batch([1, 4000, 1], &long),
+        scene.batch([1, 1, 4000], &long),
+    ];
+    let expected = [Ok(vec![4000.0]), Ok(vec![4000.0])];
+    assert_eq!(scene.ask(batches).await, expected);
+    assert_eq!(scene.runs(), [[1, 4000, 1], [1, 1, 4000]]);
+}
+
+#[tokio::test]
+async fn requests_that_always_fail_together_are_joined_no_more() {
+    let one_by_one = |inputs: &[Tensor]| match inputs[0].shape()[0] {
+        1 => sums(inputs),
+        _ => Err(engine_error("one row only")),
+    };
+    let scene = Scene::of(BatchingConfig::new(FIVE), one_by_one);
+    let rows = || [1.0, 2.0].map(|value| scene.row(value)).to_vec();
+    for _ in 0..3 {
+        let expected = [1.0, 2.0].map(|value| Ok(vec![value]));
+        assert_eq!(scene.ask(rows()).await, expected);
+        assert_eq!(scene.runs(), [[2, 1], [1, 1], [1, 1]]);
+    }
+    scene.ask(rows()).await;
+    assert_eq!(scene.runs(), [[1, 1], [1, 1]]);
+}
+
+#[test]
+fn a_warm_up_is_never_refused() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let executed = scene
+        .executor
+        .execute_blocking(scene.batch([6, 1], &[1.0; 6]))
+        .unwrap();
+    assert_eq!(executed.outputs[0].as_slice::<f32>().unwrap(), [1.0; 6]);
 }

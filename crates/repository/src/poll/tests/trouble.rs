@@ -166,11 +166,11 @@ fn a_folder_1_counts_before_a_main_file_without_version() {
 fn a_base_path_that_is_missing_is_complained_of_until_it_appears() {
     let tree = old(&["a/1/model.onnx"]);
     let listed = |name: &str, path: &str| {
-        Root::Model(ModelEntry {
+        Root::Model(Box::new(ModelEntry {
             name: name.into(),
             base: ModelBase::VersionDirs(tree.path(path)),
             settings: ModelSettings::default(),
-        })
+        }))
     };
     let roots = vec![listed("a", "a"), listed("later", "later")];
     let mut watched = Watched::with_roots(tree, roots.clone());

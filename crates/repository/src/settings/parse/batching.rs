@@ -48,18 +48,20 @@ impl Reader<'_> {
                 "max_execution_batch_size" => {
                     config.max_execution_batch_size = self.count(&full_name, value, MAX_BATCH_SIZE);
                 }
-                "batch_timeout_micros" => config.delay = self.micros(&full_name, value)?,
+                "batch_timeout_micros" => {
+                    config.delay = self.micros(&full_name, value).unwrap_or_default();
+                }
                 "max_enqueued_batches" => {
                     config.max_enqueued_batches =
                         self.count(&full_name, value, MAX_ENQUEUED_BATCHES);
                 }
                 "allowed_batch_sizes" => {
-                    config.allowed_batch_sizes = self.sizes(&full_name, value)?;
+                    config.allowed_batch_sizes = self.sizes(&full_name, value).unwrap_or_default();
                 }
-                "pad_variable_length_inputs" => match value.get_ref() {
-                    DeValue::Boolean(pads) => config.pad_variable_length_inputs = *pads,
-                    other => self.expected(&full_name, "true or false", other, value.span())?,
-                },
+                "pad_variable_length_inputs" => {
+                    config.pad_variable_length_inputs =
+                        self.switch(&full_name, value).unwrap_or_default();
+                }
                 _ => self.unknown_key(name, &KEYS, key.span()),
             }
         }
@@ -93,7 +95,7 @@ impl Reader<'_> {
         }
     }
 
-    fn micros(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
+    pub(super) fn micros(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
         let micros =
             integer(value.get_ref()).filter(|micros| (0..=MAX_TIMEOUT_MICROS).contains(micros));
         match micros.and_then(|micros| u64::try_from(micros).ok()) {
@@ -102,6 +104,13 @@ impl Reader<'_> {
                 let expected = format!("microseconds from 0 to {MAX_TIMEOUT_MICROS}");
                 self.expected(name, &expected, value.get_ref(), value.span())
             }
+        }
+    }
+
+    fn switch(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        match value.get_ref() {
+            DeValue::Boolean(is_on) => Some(*is_on),
+            other => self.expected(name, "true or false", other, value.span()),
         }
     }
 

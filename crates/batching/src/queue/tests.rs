@@ -1,0 +1,140 @@
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
+
+use salver_tensor::{Tensor, TensorSpec};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::Executed;
+
+const RUN: Duration = Duration::from_millis(100);
+
+type Reply = oneshot::Receiver<Result<Executed, ExecuteError>>;
+
+fn queue(max_wait: Option<Duration>) -> Queue {
+    queue_of(max_wait, None)
+}
+
+fn queue_of(max_wait: Option<Duration>, batching: Option<BatchingConfig>) -> Queue {
+    Queue::new(&ExecutorConfig {
+        name: "m".to_owned(),
+        platform: "fake",
+        num_instances: NonZeroUsize::MIN,
+        queue_capacity: NonZeroUsize::new(10).unwrap(),
+        batching,
+        max_wait,
+    })
+}
+
+/// Lets a request wait that is of use for so long.
+fn push(queue: &Queue, useful: Option<Duration>) -> Result<Reply, ExecuteError> {
+    push_at(queue, Instant::now(), useful)
+}
+
+fn push_at(queue: &Queue, now: Instant, useful: Option<Duration>) -> Result<Reply, ExecuteError> {
+    static SIGNATURE: LazyLock<Arc<Signature>> = LazyLock::new(|| {
+        let spec = TensorSpec::new("x", DType::F32, None);
+        Arc::new(Signature::serving_default(vec![spec], Vec::new()))
+    });
+    let (sender, reply) = oneshot::channel();
+    let item = Item {
+        batch: Box::new(Batch {
+            signature: Arc::clone(&SIGNATURE),
+            inputs: vec![Tensor::from_vec([1], vec![1.0_f32]).unwrap()],
+            requested: Vec::new(),
+            deadline: useful.map(|useful| now + useful),
+            hold: None,
+        }),
+        reply: sender,
+        is_started: Arc::new(AtomicBool::new(false)),
+        enqueued_at: now,
+    };
+    queue.push(vec![item]).map(|()| reply)
+}
+
+/// Takes what is next for the only instance, whose last run took so long.
+fn pop(queue: &Queue) -> usize {
+    queue.pop(Some(RUN)).map_or(0, |items| items.len())
+}
+
+#[test]
+fn what_could_not_be_answered_in_time_is_refused_at_once() {
+    let queue = queue(None);
+    let _running = push(&queue, None).unwrap();
+    assert_eq!(pop(&queue), 1);
+    // Nothing waits, so it is tried, however little time there is.
+    let _first = push(&queue, Some(RUN / 10)).unwrap();
+    // Half a run, one that waits, its own.
+    let error = push(&queue, Some(RUN * 2)).unwrap_err();
+    let wait = RUN + RUN / 2;
+    assert_eq!(error, ExecuteError::WouldBeLate { wait });
+    let _second = push(&queue, Some(RUN * 3)).unwrap();
+    let _patient = push(&queue, None).unwrap();
+    assert_eq!([pop(&queue), pop(&queue), pop(&queue)], [1; 3]);
+}
+
+#[test]
+fn who_would_wait_too_long_is_refused_though_there_is_no_deadline() {
+    let queue = queue(Some(RUN * 2));
+    let _running = push(&queue, None).unwrap();
+    assert_eq!(pop(&queue), 1);
+    let _accepted = [push(&queue, None).unwrap(), push(&queue, None).unwrap()];
+    let error = push(&queue, None).unwrap_err();
+    let wait = RUN * 2 + RUN / 2;
+    assert_eq!(error, ExecuteError::WouldBeLate { wait });
+    // The queue is shorter now.
+    assert_eq!(pop(&queue), 1);
+    push(&queue, None).unwrap();
+}
+
+#[test]
+fn who_joins_the_batch_that_is_next_is_never_refused() {
+    let three = BatchingConfig::new(NonZeroUsize::new(3).unwrap());
+    let queue = queue_of(Some(RUN), Some(three));
+    let _running = push(&queue, None).unwrap();
+    assert_eq!(pop(&queue), 1);
+    let _joined = [(); 3].map(|()| push(&queue, Some(RUN / 10)).unwrap());
+    let wait = RUN + RUN / 2;
+    assert_eq!(
+        push(&queue, None).unwrap_err(),
+        ExecuteError::WouldBeLate { wait }
+    );
+    assert_eq!(pop(&queue), 3);
+}
+
+#[test]
+fn those_who_are_too_late_make_room_and_are_told_so() {
+    let queue = queue(None);
+    let useful = SWEEP_INTERVAL / 5;
+    let mut late: Vec<Reply> = (0..10)
+        .map(|_| push(&queue, Some(useful)).unwrap())
+        .collect();
+    let later = Instant::now() + SWEEP_INTERVAL;
+    // The clock goes on by itself; what is late by the one of the request is late by that soon after.
+    while Instant::now() < later {
+        std::thread::yield_now();
+    }
+    let _reply = push_at(&queue, later, None).unwrap();
+    for reply in &mut late {
+        let error = reply.try_recv().unwrap().unwrap_err();
+        assert!(matches!(error, ExecuteError::DeadlineExceeded { .. }));
+    }
+}
+
+#[test]
+fn those_who_have_gone_make_room_in_a_full_queue() {
+    let queue = queue(None);
+    let gone: Vec<Reply> = (0..10).map(|_| push(&queue, None).unwrap()).collect();
+    assert_eq!(
+        push(&queue, None).unwrap_err(),
+        ExecuteError::QueueFull { capacity: 10 }
+    );
+    drop(gone);
+    let later = Instant::now() + SWEEP_INTERVAL;
+    let _reply = push_at(&queue, later, None).unwrap();
+    assert_eq!(pop(&queue), 1);
+    queue.close();
+    assert_eq!(pop(&queue), 0);
+    assert_eq!(push(&queue, None).unwrap_err(), ExecuteError::Stopped);
+}
