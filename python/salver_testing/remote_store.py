@@ -11,7 +11,7 @@ from .clients import Rest
 from .load import Load, Moment, Report, Watcher
 from .models import heavy_half_plus
 from .server import Server, binary, engine_arguments
-from .stores import KEY, SECRET, Gcs, S3
+from .stores import KEY, S3, SECRET, Gcs
 
 MODEL = "remote"
 BASE = "models/remote"
@@ -87,7 +87,9 @@ def run(store: S3 | Gcs, cache: Path, options: Options) -> Outcome:
         outcome.report, outcome.story = load.report, watcher.story
         log = server.log_text(last=10_000)
     outcome.problems += load.report.failures[:3]
-    outcome.problems += [f"version {version} never answered" for version in (1, 2, 3) if not load.report.answers[version]]
+    outcome.problems += [
+        f"version {version} never answered" for version in (1, 2, 3) if not load.report.answers[version]
+    ]
     if KEY in log or SECRET in log:
         outcome.problems.append("the log shows a credential")
     for words in ("cannot be read now", "can be read again"):

@@ -118,7 +118,7 @@ class S3(_Emulated):
     scheme = "s3"
 
     def __init__(self) -> None:
-        from moto.server import ThreadedMotoServer  # noqa: PLC0415, it takes seconds to be imported
+        from moto.server import ThreadedMotoServer
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -149,7 +149,7 @@ class Gcs(_Emulated):
     scheme = "gs"
 
     def __init__(self) -> None:
-        from gcp_storage_emulator.server import create_server  # noqa: PLC0415, as above
+        from gcp_storage_emulator.server import create_server
 
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

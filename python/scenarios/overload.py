@@ -4,8 +4,8 @@
     SALVER_BIN=target/release/salver target/python/bin/python python/scenarios/overload.py
 
 The model costs some ten milliseconds; requests come at random, whether or not those before are answered. Whoever would
-wait too long is refused at once (`max_wait_micros` in `model.toml`), so that those who are accepted are answered as fast as
-at 80 % of the load that the server can take.
+wait too long is refused at once (`max_wait_micros` in `model.toml`), so that those who are accepted are answered nearly
+as fast as at 80 % of the load that the server can take.
 """
 
 import argparse

@@ -127,6 +127,7 @@ def test_browsers_of_other_sites_may_ask_if_the_flag_says_so(folder: Path) -> No
         for method, path, headers, status in (
             ("OPTIONS", "/v1/models/half:predict", {"Origin": "http://example.org"}, 200),
             ("OPTIONS", "/v1/models/half:predict", {"Origin": "null"}, 400),
+            ("OPTIONS", "/v1/models/half:predict", {}, 400),
             ("GET", "/v1/models/half", {}, 200),
             ("GET", "/v1/models/other", {}, 404),
             ("POST", "/v1/models/half:predict", {}, 400),

@@ -13,7 +13,7 @@ from salver_testing.server import Server
 from salver_testing.tensors import make_tensor
 
 PATH = "/monitoring/prometheus/metrics"
-SAMPLE = re.compile(r'(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\{(?P<labels>.*)\} (?P<value>\S+)')
+SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\{(?P<labels>.*)\} (?P<value>\S+)")
 
 
 @pytest.fixture(scope="module")

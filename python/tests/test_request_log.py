@@ -228,7 +228,10 @@ def test_questions_about_rows_are_logged(tmp_path: Path, tensorflow: str) -> Non
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in tfrecord.decode(file.read_bytes())]
     classified, regressed, both, by_rest = logs
     request = classified.classify_log.request
-    assert [list(row.features.feature["x"].float_list.value) for row in request.input.example_list.examples] == [[2], [4]]
+    assert [list(row.features.feature["x"].float_list.value) for row in request.input.example_list.examples] == [
+        [2],
+        [4],
+    ]
     assert request.model_spec.signature_name == "classify_x_to_y"
     scores = [row.classes[0].score for row in classified.classify_log.response.result.classifications]
     assert scores == [3.0, 4.0]

@@ -1,4 +1,4 @@
-"""Requests joined by TensorFlow Serving's flags and files: who is refused, in its words; and that answers stay apart."""
+"""Requests joined by TensorFlow Serving's flags and files: refusals in its words, answers that stay apart."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from salver_testing.clients import Grpc, Rest, predict_request
+from salver_testing.http2 import Http2, frame, grpc_headers
 from salver_testing.saved_models import half_plus_two, place, slow
 from salver_testing.server import ModelServer, Server
 from salver_testing.tensors import make_tensor, read_field
@@ -110,6 +111,34 @@ def test_a_wait_in_vain(batching: Server, client: Grpc, calls: list[grpc.Future]
                 break
     assert answer.status == 429
     assert answer.json == {"error": "Run() timeout exceeded while waiting in batching queue"}
+
+
+def test_a_wait_in_vain_over_grpc(batching: Server, client: Grpc, calls: list[grpc.Future]) -> None:
+    message = predict_request("slow", x=ONE, size=make_tensor([1, 1], "int32")).SerializeToString()
+    # A gRPC library would not wait for the server's word.
+    with Http2(batching.grpc) as connection:
+        for _ in range(MAX_TRIES):
+            if not calls or calls[-1].done():
+                keep_busy(client, calls)
+            answer = connection.call(grpc_headers(batching.grpc, grpc_timeout="200m"), frame(message))
+            # Either came before the model was busy, or while another waited.
+            if answer["grpc-status"] not in ("0", "14"):
+                break
+    assert answer["grpc-status"] == str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+    assert answer["grpc-message"] == "Run() timeout exceeded while waiting in batching queue"
+
+
+def test_a_full_queue_over_rest(batching: Server, client: Grpc, calls: list[grpc.Future]) -> None:
+    with Rest(batching.rest) as rest:
+        for _ in range(MAX_TRIES):
+            # One that runs and one that waits.
+            while sum(not call.done() for call in calls) < 2:
+                keep_busy(client, calls)
+            answer = rest.predict("slow", {"inputs": {"x": [1.0], "size": [1, 1]}})
+            if answer.status == 503:
+                break
+    assert answer.status == 503
+    assert answer.json["error"].startswith("The batch scheduling queue to which this task was submitted is full; ")
 
 
 def test_a_full_queue(client: Grpc, calls: list[grpc.Future]) -> None:
