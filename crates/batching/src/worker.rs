@@ -10,8 +10,9 @@ use salver_backend::{BackendError, Inputs, Instance, Model, Outputs, Requested, 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::join::{self, Joined};
 use crate::queue::{self, Queue};
-use crate::{Batch, ExecuteError, Executed, ExecutorConfig, join};
+use crate::{Batch, ExecuteError, Executed, ExecutorConfig};
 
 /// How many times in a row requests may fail together and succeed alone before they are no longer joined.
 const MAX_JOINT_FAILURES: u32 = 3;
@@ -21,12 +22,22 @@ const MAX_THREAD_NAME_BYTES: usize = 15;
 
 /// A batch in the queue.
 pub(crate) struct Item {
-    /// Boxed, so that an empty queue of large capacity takes little memory.
+    /// Boxed, as it is moved from the caller to a lane to a batch.
     pub(crate) batch: Box<Batch>,
     pub(crate) reply: oneshot::Sender<Result<Executed, ExecuteError>>,
     /// Set when the engine begins, so that a caller whose time is up knows what it waited for.
     pub(crate) is_started: Arc<AtomicBool>,
     pub(crate) enqueued_at: Instant,
+}
+
+/// What came of running requests together.
+enum JointRun {
+    /// The outputs of each.
+    Answered(Vec<Outputs>),
+    /// The engine refused requests for this signature.
+    Failed(Arc<Signature>),
+    /// Each has to be run alone.
+    None,
 }
 
 impl Item {
@@ -103,15 +114,18 @@ impl Worker {
     /// Answers requests, together if they can be. Returns how long that took, if anything was run.
     fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
-        let signature = items.first().map(|item| Arc::clone(&item.batch.signature));
         items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));
-        if let Some(outputs) = self.run_joined(&items) {
-            let run = now.elapsed();
-            for (item, outputs) in items.into_iter().zip(outputs) {
-                item.answer(Ok(outputs), now, run);
+        let failed = match self.run_joined(&items) {
+            JointRun::Answered(outputs) => {
+                let run = now.elapsed();
+                for (item, outputs) in items.into_iter().zip(outputs) {
+                    item.answer(Ok(outputs), now, run);
+                }
+                return Some(run);
             }
-            return Some(run);
-        }
+            JointRun::Failed(signature) => Some(signature),
+            JointRun::None => None,
+        };
         let num_items = items.len();
         let (mut last_run, mut num_answered) = (None, 0);
         for mut item in items {
@@ -129,22 +143,20 @@ impl Worker {
             }
             item.answer(answer, started_at, started_at.elapsed());
         }
-        if num_items > 1 && num_answered == num_items {
+        if let Some(signature) = failed.filter(|_| num_answered == num_items) {
             self.count_joint_failure(&signature);
         }
         last_run
     }
 
     /// Joins a signature's requests no more after several times in which they failed together and none did alone.
-    fn count_joint_failure(&mut self, signature: &Option<Arc<Signature>>) {
+    fn count_joint_failure(&mut self, signature: &Signature) {
         self.num_joint_failures += 1;
         if self.num_joint_failures < MAX_JOINT_FAILURES {
             return;
         }
         self.num_joint_failures = 0;
-        if let Some(signature) = signature {
-            self.stop_joining(signature, "requests fail together that succeed alone");
-        }
+        self.stop_joining(signature, "requests fail together that succeed alone");
     }
 
     /// Finds out whether a signature's outputs have the rows of its inputs.
@@ -172,26 +184,15 @@ impl Worker {
         }
     }
 
-    /// Runs requests as one; `None` if each has to be run alone, so that none fails for another.
-    fn run_joined(&mut self, items: &[Item]) -> Option<Vec<Outputs>> {
-        let queue = Arc::clone(&self.queue);
-        let config = queue.batching()?;
-        let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
-        let first = *batches.first()?;
-        let num_rows = batches.iter().map(|batch| queue::num_rows(batch));
-        let num_rows = num_rows.sum::<Option<usize>>()?;
-        if batches.len() == 1
-            && (config.allowed_size(num_rows) == num_rows || queue.is_unjoinable(&first.signature))
-        {
-            return None;
-        }
-        // A panic here would end the thread.
-        let join = |_: &Self| Ok(join::join(&batches, config));
-        let joined = self.guard(join).ok()?.ok()?;
+    /// Runs requests as one, if they can be joined.
+    fn run_joined(&mut self, items: &[Item]) -> JointRun {
+        let Some((joined, first)) = self.join(items) else {
+            return JointRun::None;
+        };
         for item in items {
             item.is_started.store(true, Ordering::Release);
         }
-        let deadlines = batches.iter().map(|batch| batch.deadline);
+        let deadlines = items.iter().map(|item| item.batch.deadline);
         let batch = Batch {
             signature: Arc::clone(&first.signature),
             inputs: joined.inputs.clone(),
@@ -202,17 +203,38 @@ impl Worker {
                 .and_then(|all| all.into_iter().max()),
             hold: None,
         };
-        let outputs = self.run_batch(&batch).ok()?;
+        let Ok(outputs) = self.run_batch(&batch) else {
+            return JointRun::Failed(batch.signature);
+        };
         match joined.split(&outputs) {
             Ok(answers) => {
                 self.num_joint_failures = 0;
-                Some(answers)
+                JointRun::Answered(answers)
             }
             Err(error) => {
-                self.stop_joining(&first.signature, &error.to_string());
-                None
+                self.stop_joining(&batch.signature, &error.to_string());
+                JointRun::None
             }
         }
+    }
+
+    /// Joins requests, with the first of them; `None` if they are to be run alone.
+    fn join<'a>(&self, items: &'a [Item]) -> Option<(Joined, &'a Batch)> {
+        let config = self.queue.batching()?;
+        let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
+        let first = *batches.first()?;
+        let num_rows = batches.iter().map(|batch| queue::num_rows(batch));
+        let num_rows = num_rows.sum::<Option<usize>>()?;
+        if batches.len() == 1
+            && (config.allowed_size(num_rows) == num_rows
+                || self.queue.is_unjoinable(&first.signature))
+        {
+            return None;
+        }
+        // A panic here would end the thread.
+        let join = |_: &Self| Ok(join::join(&batches, config));
+        let joined = self.guard(join).ok()?.ok()?;
+        Some((joined, first))
     }
 
     fn run_batch(&mut self, batch: &Batch) -> Result<Outputs, BackendError> {

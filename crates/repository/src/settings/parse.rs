@@ -38,7 +38,7 @@ const REQUEST_LOG_KEYS: [&str; 3] = ["type", "filename_prefix", "sampling_rate"]
 /// The forms of a request log.
 const REQUEST_LOG_FORMS: [&str; 2] = ["tfrecord", "jsonl"];
 
-/// The most requests that may wait for an instance: each has a slot that is reserved beforehand, and far fewer than
+/// The most requests that may wait for an instance: a full queue is looked through now and then, and far fewer than
 /// these wait for longer than any client does.
 const MAX_QUEUE_CAPACITY: usize = 65_536;
 
