@@ -149,6 +149,18 @@ class Server:
         """Returns the end of the log."""
         return "\n".join(json.dumps(entry) for entry in self.log[-last:])
 
+    def lines(self, **fields: object) -> list[dict[str, Any]]:
+        """Returns the lines of the log that say this."""
+        return [entry for entry in list(self.log) if fields.items() <= entry.items()]
+
+    def wait_for_lines(self, count: int, **fields: object) -> None:
+        """Waits until the log has said this so many times: what a server did may reach its log's reader later."""
+        deadline = time.monotonic() + READY_SECONDS
+        while len(self.lines(**fields)) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{fields} is not {count} times in the log:\n{self.log_text()}")
+            time.sleep(0.02)
+
     def stop(self) -> int:
         """Asks the server to end and returns its exit code."""
         if self.is_alive:

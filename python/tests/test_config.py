@@ -204,6 +204,8 @@ def test_a_file_is_read_again_and_wins_over_what_came_by_grpc(folder: Path) -> N
         assert eventually(lambda: serves("three"))
         assert eventually(lambda: serves("three/labels/stable"))
         reload(server, config("two", folder / "two"))
+        # It goes on answering while it is unloaded: that it is back is told by the log.
+        server.wait_for_lines(2, message="loaded", model="three")
         assert eventually(lambda: serves("three"))
         file.write_text("model_config_list {")
         file.unlink()

@@ -134,8 +134,8 @@ def test_a_folder_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
             assert rest.predict("two", {"instances": [3.0]}).status == 200
         while counted(rest, "two", "failed") < NUM_REQUESTS:
             pass
-        told = [entry for entry in server.log if "request log cannot be written" in entry.get("message", "")]
-        assert len(told) == 1
+    told = [entry for entry in server.log if "request log cannot be written" in entry.get("message", "")]
+    assert len(told) == 1
 
 
 def test_large_tensors_are_logged_without_holding_up_requests(tmp_path: Path) -> None:
