@@ -71,6 +71,14 @@ pub enum Metric {
     StoreUp,
     /// What was downloaded from object stores.
     StoreDownloadedBytes,
+    /// Requests that went to each arm of a split.
+    ArmRequests,
+    /// Time of the requests that an arm answered.
+    ArmRequestDuration,
+    /// Requests that others answered in the place of an arm.
+    ArmFallbacks,
+    /// Requests that were sent to shadows.
+    ShadowRequests,
     /// `/tensorflow/cc/saved_model/load_attempt_count` of TensorFlow.
     TfLoadAttemptCount,
     /// `/tensorflow/cc/saved_model/load_latency` of TensorFlow.
@@ -112,7 +120,7 @@ struct Row {
 
 impl Metric {
     /// Every metric of our own, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Requests,
         Self::FailedRequests,
         Self::RefusedRequests,
@@ -130,6 +138,10 @@ impl Metric {
         Self::RequestLogRecords,
         Self::StoreUp,
         Self::StoreDownloadedBytes,
+        Self::ArmRequests,
+        Self::ArmRequestDuration,
+        Self::ArmFallbacks,
+        Self::ShadowRequests,
     ];
 
     /// Every metric under a name of TensorFlow's, sorted by it as on the page.

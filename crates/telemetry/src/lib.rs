@@ -15,6 +15,7 @@
 //! assert!(metrics.encode().contains("salver_requests_total{model=\"digits\""));
 //! ```
 
+mod arm;
 mod catalogue;
 mod histogram;
 mod labels;
@@ -25,9 +26,10 @@ mod signature;
 mod tensorflow;
 mod words;
 
+pub use arm::{ArmMetrics, ShadowMetrics};
 pub use catalogue::{Kind, Metric};
 pub use metrics::{CONTENT_TYPE, InflightRequest, Metrics, TENSORFLOW_CONTENT_TYPE};
 pub use process::unix_time;
 pub use signature::SignatureMetrics;
 pub use tensorflow::ModelMetrics;
-pub use words::{Api, Call, LoadResult, LogResult, Phase, Refusal, VersionState};
+pub use words::{Api, Call, LoadResult, LogResult, Phase, Refusal, ShadowResult, VersionState};

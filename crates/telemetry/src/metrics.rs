@@ -11,11 +11,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{counter, gauge};
 use prometheus_client::registry::{self, Registry};
 
+use crate::arm::SplitFamilies;
 use crate::labels::Labels;
 use crate::signature::SignatureFamilies;
 use crate::tensorflow::TensorFlowMetrics;
 use crate::{
-    Call, LoadResult, LogResult, Metric, Refusal, SignatureMetrics, VersionState, process,
+    ArmMetrics, Call, LoadResult, LogResult, Metric, Refusal, ShadowMetrics, SignatureMetrics,
+    VersionState, process,
 };
 
 /// The media type of [`Metrics::encode`].
@@ -49,6 +51,7 @@ struct Inner {
     store_downloaded_bytes: Counter,
     resident_memory: Gauge,
     signatures: Arc<SignatureFamilies>,
+    splits: Arc<SplitFamilies>,
     request_logs: Family<Labels, Counter>,
     tensorflow: TensorFlowMetrics,
 }
@@ -80,6 +83,20 @@ impl Metrics {
         self.0
             .signatures
             .get_or_make(model, version, signature, of_model)
+    }
+
+    /// Returns the metrics of an arm of a model's split, made if nobody holds them; they are on the page while somebody does.
+    ///
+    /// Takes a lock: call it once per split and arm, not per request.
+    #[must_use]
+    pub fn arm(&self, model: &str, arm: &str) -> Arc<ArmMetrics> {
+        self.0.splits.arms.get_or_make(model, arm)
+    }
+
+    /// Returns the metrics of a shadow, as [`Metrics::arm`] does.
+    #[must_use]
+    pub fn shadow(&self, model: &str, shadow: &str) -> Arc<ShadowMetrics> {
+        self.0.splits.shadows.get_or_make(model, shadow)
     }
 
     /// Forgets a version that was unloaded, so that the page does not grow with every version ever served.
@@ -251,6 +268,8 @@ impl Inner {
         register
             .0
             .register_collector(Box::new(Arc::clone(&signatures)));
+        let splits = Arc::new(SplitFamilies::default());
+        register.0.register_collector(Box::new(Arc::clone(&splits)));
         let refused = register.family(Metric::RefusedRequests);
         let loads = register.family(Metric::ModelLoads);
         let versions = register.family(Metric::ModelVersions);
@@ -278,6 +297,7 @@ impl Inner {
                 .value(Metric::StoreDownloadedBytes, Counter::default()),
             resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
             signatures,
+            splits,
             request_logs: register.family(Metric::RequestLogRecords),
             tensorflow: TensorFlowMetrics::default(),
             registry: register.0,

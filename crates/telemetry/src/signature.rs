@@ -145,7 +145,7 @@ impl Collector for SignatureFamilies {
     }
 }
 
-fn describe<'e>(
+pub(crate) fn describe<'e>(
     encoder: &'e mut DescriptorEncoder<'_>,
     metric: Metric,
     metric_type: MetricType,

@@ -123,6 +123,20 @@ impl LogResult {
 }
 
 words! {
+    /// What became of a request that was sent to a shadow.
+    ShadowResult labels "result" {
+        /// The shadow answered it.
+        Answered = "answered",
+        /// It could not.
+        Failed = "failed",
+        /// Nobody was there to be asked.
+        Unavailable = "unavailable",
+        /// There was no room for it.
+        Dropped = "dropped",
+    }
+}
+
+words! {
     /// Why a request was turned away before its model ran.
     Refusal labels "reason" {
         /// The bytes in flight would exceed their budget.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use salver_telemetry::{Kind, LogResult, Metric, Metrics, Phase, VersionState};
+use salver_telemetry::{Kind, LogResult, Metric, Metrics, Phase, ShadowResult, VersionState};
 
 fn page() -> String {
     let mut page = String::from(
@@ -158,6 +158,36 @@ fn an_unloaded_version_leaves_the_page() {
     let page = metrics.encode();
     assert!(!page.contains(r#"version="1""#), "{page}");
     assert!(page.contains(r#"model="m",version="2""#), "{page}");
+}
+
+#[test]
+fn arms_and_shadows_are_counted_while_somebody_holds_them() {
+    let metrics = Metrics::new("0");
+    let (arm, same) = (metrics.arm("m", "canary"), metrics.arm("m", "canary"));
+    arm.request_ended("OK", Duration::from_micros(70));
+    same.request_ended("INVALID_ARGUMENT", Duration::from_micros(70));
+    assert_eq!([arm.fell_back(), same.fell_back()], [true, false]);
+    let shadow = metrics.shadow("m", "next");
+    shadow.count(ShadowResult::Dropped);
+    for line in [
+        r#"salver_arm_requests_total{model="m",arm="canary",code="OK"} 1"#,
+        r#"salver_arm_requests_total{model="m",arm="canary",code="INVALID_ARGUMENT"} 1"#,
+        r#"salver_arm_request_duration_seconds_count{model="m",arm="canary"} 1"#,
+        r#"salver_arm_fallbacks_total{model="m",arm="canary"} 2"#,
+        r#"salver_shadow_requests_total{model="m",shadow="next",result="dropped"} 1"#,
+        r#"salver_shadow_requests_total{model="m",shadow="next",result="answered"} 0"#,
+    ] {
+        assert!(
+            has_line(&metrics, line),
+            "no line {line} in\n{}",
+            metrics.encode()
+        );
+    }
+    drop((arm, shadow));
+    let page = metrics.encode();
+    assert!(page.contains("canary") && !page.contains("next"), "{page}");
+    drop(same);
+    assert!(!metrics.encode().contains("canary"));
 }
 
 #[test]
