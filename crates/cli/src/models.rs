@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use salver_protocol::config::{ModelConfig, ModelsFile, TENSORFLOW_PLATFORM};
 use salver_repository::{
-    BatchingSettings, FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory,
-    ModelSettings, Problem, ReadBatching, RequestLogSink, SourceConfig, discover,
+    BatchingSettings, FileSystemSource, LabelSink, LoadedModel, ModelBase, ModelEntry,
+    ModelLoaderFactory, ModelSettings, Problem, ReadBatching, RequestLogSink, SourceConfig,
+    SplitSink, discover,
 };
 use salver_servable::{
     AvailabilityPreserving, Event, Manager, ManagerConfig, ServableId, Source, SourceTask, State,
 };
-use salver_server::{LoggingConfig, RequestLogs, WarmupRequests};
+use salver_server::{LoggingConfig, RequestLogs, SplitSource, Splits, WarmupRequests};
 use salver_store::{BaseKind, StoreUri};
 use salver_telemetry::{Metrics, VersionState};
 
@@ -34,6 +35,7 @@ pub(crate) struct Models {
     pub(crate) manager: Manager<LoadedModel>,
     pub(crate) metrics: Metrics,
     pub(crate) request_logs: RequestLogs,
+    pub(crate) splits: Splits,
     /// What is served, and what changes it.
     pub(crate) list: Arc<ModelList>,
     source: SourceTask,
@@ -106,8 +108,8 @@ impl Models {
         let listener = listener(&metrics, &watch, &labels);
         let (manager, aspired) = Manager::start(manager_config(config), listener);
         labels.attach(&manager);
-        let labels_of_source = labels.clone();
         let request_logs = RequestLogs::new(metrics.clone());
+        let splits = Splits::new(metrics.clone());
         let source = SourceConfig {
             roots: reload::roots(&served, &stores),
             poll_interval: match config.looks {
@@ -115,9 +117,8 @@ impl Models {
                 Looks::Once | Looks::Never => None,
             },
             on_request_log: Some(on_request_log(&request_logs)),
-            on_labels: Some(Arc::new(move |name: &str, labels: &_| {
-                labels_of_source.want(name, labels);
-            })),
+            on_split: Some(on_split(&splits)),
+            on_labels: Some(on_labels(&labels)),
         };
         let factory = ModelLoaderFactory {
             registry,
@@ -142,6 +143,7 @@ impl Models {
         Ok(Self {
             manager,
             request_logs,
+            splits,
             metrics,
             list: Arc::new(list),
             source,
@@ -349,6 +351,12 @@ pub(crate) fn entry(name: &str, path: PathBuf, settings: ModelSettings) -> Model
     }
 }
 
+/// Returns what follows the settings of models on their labels.
+fn on_labels(labels: &Labels) -> LabelSink {
+    let labels = labels.clone();
+    Arc::new(move |model, wanted| labels.want(model, wanted))
+}
+
 /// Returns what follows the settings of models on the logging of their requests.
 fn on_request_log(request_logs: &RequestLogs) -> RequestLogSink {
     let request_logs = request_logs.clone();
@@ -363,6 +371,12 @@ fn on_request_log(request_logs: &RequestLogs) -> RequestLogSink {
             tracing::error!(model, %error, "requests are not logged");
         }
     })
+}
+
+/// Returns what follows the settings of models on the sharing out of their requests.
+fn on_split(splits: &Splits) -> SplitSink {
+    let splits = splits.clone();
+    Arc::new(move |model, split| splits.set(model, SplitSource::File, split))
 }
 
 fn manager_config(config: &ServeConfig) -> ManagerConfig {

@@ -136,6 +136,7 @@ async fn serve_until_stopped(config: ServeConfig, is_tf_style: bool) -> Result<E
         metrics: models.metrics.clone(),
         reload: Some(models.list.clone()),
         request_logs: models.request_logs.clone(),
+        splits: models.splits.clone(),
     };
     let certificates = config.tensorflow.files.ssl.zip(settings.tls.clone());
     let server_config = ServerConfig {

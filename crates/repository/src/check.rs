@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use salver_backend::Registry;
+use salver_servable::VersionChoice;
 
-use crate::{ModelEntry, Problem, VersionPolicyConfig, discover, layout, whole};
+use crate::{ModelEntry, ModelSettings, Problem, VersionPolicyConfig, discover, layout, whole};
 
 /// Returns every mistake: of layout and settings, versions that are not whole, and models that no engine here can run.
 ///
@@ -58,7 +59,45 @@ fn check_model(entry: &ModelEntry, registry: &Registry) -> Vec<Problem> {
             format!("has no version {version}, which label `{label}` stands for"),
         )
     }));
+    let versions: Vec<i64> = versions.iter().map(|found| found.version).collect();
+    problems.extend(check_split(base, &entry.settings, &versions));
     problems
+}
+
+/// Checks that whoever takes part in a model's split is served; other models may come from anywhere.
+fn check_split(base: &Path, settings: &ModelSettings, versions: &[i64]) -> Vec<Problem> {
+    let policy = settings.version_policy.clone().unwrap_or_default();
+    let served = policy.choose(versions);
+    let missing = |name: &str, version: &VersionChoice| {
+        let (version, what) = match version {
+            VersionChoice::Latest => return None,
+            VersionChoice::Version(version) => (*version, format!("version {version}")),
+            VersionChoice::Label(label) => match settings.labels.get(label) {
+                Some(version) => (*version, format!("version {version}, label `{label}`")),
+                None => {
+                    let message =
+                        format!("has no label `{label}`, which `{name}` of `split` asks for");
+                    return Some(Problem::new(base, message));
+                }
+            },
+        };
+        let message = format!("does not serve {what}, which `{name}` of `split` asks for");
+        let remedy = "name every version that takes part in `versions`, such as versions = [1, 2]";
+        let is_served = served.contains(&version);
+        (!is_served).then(|| Problem::new(base, message).with_remedy(remedy))
+    };
+    let Some(split) = &settings.split else {
+        return Vec::new();
+    };
+    let arms = split.arms.iter().map(|arm| (&arm.name, &arm.target));
+    let shadows = split
+        .shadows
+        .iter()
+        .map(|shadow| (&shadow.name, &shadow.target));
+    arms.chain(shadows)
+        .filter(|(_, target)| target.model.is_none())
+        .filter_map(|(name, target)| missing(name, &target.version))
+        .collect()
 }
 
 fn check_version(

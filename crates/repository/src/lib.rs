@@ -32,10 +32,13 @@ pub use loader::{ModelLoader, ModelLoaderFactory, ReadBatching};
 pub use model::LoadedModel;
 pub use problem::Problem;
 pub use settings::{
-    BatchingSettings, FILE_NAME as SETTINGS_FILE, ModelSettings, RequestLogSettings, SamplingRate,
-    VersionPolicyConfig, read as read_settings,
+    Arm, BatchingSettings, FILE_NAME as SETTINGS_FILE, HeaderMatch, ModelSettings, Percent,
+    RequestLogSettings, SamplingRate, Shadow, Split, Target, VersionPolicyConfig, parse_split,
+    read as read_settings,
 };
-pub use source::{FileSystemSource, LabelSink, RequestLogSink, Root, RootsHandle, SourceConfig};
+pub use source::{
+    FileSystemSource, LabelSink, RequestLogSink, Root, RootsHandle, SourceConfig, SplitSink,
+};
 pub use versions::versions;
 pub use warmup::Warmup;
 pub use whole::check_version;

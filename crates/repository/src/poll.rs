@@ -17,7 +17,7 @@ use salver_backend::ModelFiles;
 use salver_servable::{LoadError, LoadErrorKind};
 
 use crate::discover::{self, FolderKind, Found, FoundModel};
-use crate::{ModelBase, ModelSettings, Problem, RequestLogSettings, Root, layout};
+use crate::{ModelBase, ModelSettings, Problem, RequestLogSettings, Root, Split, layout};
 
 mod version;
 
@@ -68,6 +68,11 @@ pub(crate) enum Change {
         name: Arc<str>,
         request_log: Option<RequestLogSettings>,
     },
+    /// How the requests of a model are shared out.
+    Split {
+        name: Arc<str>,
+        split: Option<Box<Split>>,
+    },
     /// Why a version that is there is not offered; `None` once that is over.
     Report {
         name: Arc<str>,
@@ -111,6 +116,7 @@ struct Model {
     /// What was said to be wrong with it and still stands.
     complaint: Option<LoadError>,
     request_log: Option<RequestLogSettings>,
+    split: Option<Box<Split>>,
 }
 
 /// What one look collects.
@@ -246,6 +252,7 @@ impl Poller {
                 labels: BTreeMap::new(),
                 complaint: None,
                 request_log: None,
+                split: None,
             });
         root_path.clone_into(&mut model.root_path);
         model.settings = settings;
@@ -290,6 +297,12 @@ impl Poller {
                 look.withdrawn.push(Change::RequestLog {
                     name: name.clone(),
                     request_log: None,
+                });
+            }
+            if model.split.is_some() {
+                look.withdrawn.push(Change::Split {
+                    name: name.clone(),
+                    split: None,
                 });
             }
             false
@@ -389,6 +402,14 @@ impl Model {
         let is_incomplete = self.offered.is_none() && wanted.iter().any(is_undecided);
         if is_incomplete || (offers.is_empty() && there.iter().any(is_undecided)) {
             return;
+        }
+        // Before the versions: the first request that one of them could answer is shared out already.
+        if self.split != self.settings.split {
+            self.split.clone_from(&self.settings.split);
+            look.changes.push(Change::Split {
+                name: Arc::clone(name),
+                split: self.split.clone(),
+            });
         }
         let revisions: Vec<_> = offers
             .iter()

@@ -17,6 +17,25 @@
 //! type = "jsonl"                # or "tfrecord", whose files are warm-up files
 //! filename_prefix = "/var/log/salver/digits"
 //! sampling_rate = 0.01          # the share of requests
+//!
+//! [split]
+//! key = "user-id"               # requests with the same value of this header get the same arm
+//!
+//! [[split.arms]]
+//! name = "stable"
+//! label = "stable"              # or version = 1, or model = "other"
+//! weight = 70
+//!
+//! [[split.arms]]
+//! name = "canary"
+//! version = 2
+//! weight = 30
+//! header = { name = "user-group", value = "canary" }  # requests that carry it always go here
+//!
+//! [[split.shadows]]
+//! name = "next"
+//! version = 3
+//! percent = 10                  # so many requests are sent here too; the answers are thrown away
 //! ```
 
 use std::collections::BTreeMap;
@@ -28,8 +47,10 @@ use salver_backend::ModelConfig;
 use salver_batching::BatchingConfig;
 
 mod parse;
+mod split;
 
-pub use parse::{FILE_NAME, read};
+pub use parse::{FILE_NAME, parse_split, read};
+pub use split::{Arm, HeaderMatch, Percent, Shadow, Split, Target};
 
 /// How many requests of a model may wait for an instance, unless its settings say otherwise.
 ///
@@ -93,6 +114,8 @@ pub struct ModelSettings {
     pub labels: BTreeMap<String, i64>,
     /// Which requests are logged, and where to.
     pub request_log: Option<RequestLogSettings>,
+    /// How requests that name no version are shared out.
+    pub split: Option<Box<Split>>,
 }
 
 /// Whether requests of a model are joined, and how.
@@ -161,6 +184,7 @@ impl ModelSettings {
                 .request_log
                 .clone()
                 .or_else(|| defaults.request_log.clone()),
+            split: self.split.clone().or_else(|| defaults.split.clone()),
         }
     }
 

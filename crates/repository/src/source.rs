@@ -16,7 +16,7 @@ use salver_servable::{Aspired, AspiredVersions, Source, SourceTask};
 
 use crate::loader::{ModelLoader, ModelLoaderFactory};
 use crate::poll::{Change, Now, Poller};
-use crate::{ModelEntry, Problem, RequestLogSettings};
+use crate::{ModelEntry, Problem, RequestLogSettings, Split};
 
 /// How long files rest to count as finished; less if folders are looked at more often than that.
 ///
@@ -35,6 +35,9 @@ pub type LabelSink = Arc<dyn Fn(&str, &BTreeMap<String, i64>) + Send + Sync>;
 
 /// Told which requests of a model are to be logged whenever that changes.
 pub type RequestLogSink = Arc<dyn Fn(&str, Option<&RequestLogSettings>) + Send + Sync>;
+
+/// Told how the requests of a model are shared out whenever that changes.
+pub type SplitSink = Arc<dyn Fn(&str, Option<&Split>) + Send + Sync>;
 
 /// Where models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub struct SourceConfig {
     pub on_labels: Option<LabelSink>,
     /// Told which requests of models are to be logged.
     pub on_request_log: Option<RequestLogSink>,
+    /// Told how requests of models are shared out.
+    pub on_split: Option<SplitSink>,
 }
 
 impl fmt::Debug for SourceConfig {
@@ -244,6 +249,11 @@ impl Watch {
             Change::RequestLog { name, request_log } => {
                 if let Some(on_request_log) = &self.config.on_request_log {
                     on_request_log(&name, request_log.as_ref());
+                }
+            }
+            Change::Split { name, split } => {
+                if let Some(on_split) = &self.config.on_split {
+                    on_split(&name, split.as_deref());
                 }
             }
             Change::Report {

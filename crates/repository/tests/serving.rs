@@ -64,6 +64,7 @@ impl Server {
             roots: vec![Root::Discover(dir.path().to_path_buf())],
             poll_interval,
             on_request_log: None,
+            on_split: None,
             on_labels: Some(Arc::new(
                 move |name: &str, labels: &BTreeMap<String, i64>| {
                     labelled.set_labels(name, labels.clone());

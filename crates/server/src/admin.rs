@@ -2,6 +2,7 @@
 
 mod form;
 pub(crate) mod models;
+mod split;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};

@@ -20,6 +20,7 @@ use crate::listen::Peer;
 use crate::reload::Reload;
 use crate::request_log::RequestLogs;
 use crate::response::ResponseBody;
+use crate::split::{Shadows, Splits};
 use crate::tasks::CpuPool;
 use crate::trace::Tracer;
 use crate::{access_log, admin, grpc, prometheus, rest};
@@ -73,6 +74,8 @@ pub(crate) struct App {
     pub(crate) standard: Standard,
     pub(crate) tracer: Tracer,
     pub(crate) request_logs: RequestLogs,
+    pub(crate) splits: Splits,
+    pub(crate) shadows: Shadows,
     pub(crate) is_ready: AtomicBool,
 }
 

@@ -89,14 +89,10 @@ impl RequestIds {
         }
     }
 
-    /// Returns a number that was not returned before, well spread (the finaliser of splitmix64).
+    /// Returns a number that was not returned before, well spread.
     pub(crate) fn next(&self) -> u64 {
-        let mut id = self
-            .next
-            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-        id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (id ^ (id >> 31)).max(1)
+        let step = 0x9E37_79B9_7F4A_7C15;
+        mix(self.next.fetch_add(step, Ordering::Relaxed)).max(1)
     }
 
     fn of(&self, headers: &HeaderMap) -> RequestId {
@@ -109,6 +105,13 @@ impl RequestIds {
             |id| RequestId::Given(id.clone()),
         )
     }
+}
+
+/// Spreads a number over all 64 bits (the finaliser of splitmix64); different numbers stay different.
+pub(crate) const fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }
 
 /// A W3C trace context, level 1: version 00.

@@ -24,6 +24,7 @@ use crate::app::{App, Call};
 use crate::context::grpc_timeout;
 use crate::inference::InferenceMethod;
 use crate::response::ResponseBody;
+use crate::split::ARM;
 use crate::status::ServeError;
 use crate::work::{Work, until};
 
@@ -46,11 +47,16 @@ pub(crate) async fn answer(app: &App, call: Call) -> Response<ResponseBody> {
     let deadline = grpc_timeout(&call.headers).map(|timeout| call.context.started + timeout);
     let mut work = Work::begin(app, "grpc", call.context.clone(), deadline);
     let result = until(deadline, respond(&mut work, call)).await;
+    let arm = work.arm_name();
     let reservation = work.end(result.as_ref().err());
-    match result {
+    let mut response = match result {
         Ok(message) => success(message, reservation),
         Err(error) => trailers_only(&error),
+    };
+    if let Some(arm) = arm {
+        response.headers_mut().insert(ARM, arm);
     }
+    response
 }
 
 /// Answers with an error of the service as a whole.
@@ -72,12 +78,13 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
     let budget_bytes = work.app.budget.limit_bytes();
     let allowed_bytes = work.app.config.channel.max_message_bytes;
     let limit_bytes = rpc.max_request_bytes(budget_bytes.min(allowed_bytes.unwrap_or(u64::MAX)));
-    let message = unary::receive(work, &call.headers, call.body, limit_bytes).await?;
+    let headers = &call.headers;
+    let message = unary::receive(work, headers, call.body, limit_bytes).await?;
     match rpc {
-        Rpc::Predict => predict::predict(work, message).await,
-        Rpc::Classify => inference::ask(work, message, InferenceMethod::Classify).await,
-        Rpc::Regress => inference::ask(work, message, InferenceMethod::Regress).await,
-        Rpc::MultiInference => inference::ask_all(work, message).await,
+        Rpc::Predict => predict::predict(work, headers, message).await,
+        Rpc::Classify => inference::ask(work, headers, message, InferenceMethod::Classify).await,
+        Rpc::Regress => inference::ask(work, headers, message, InferenceMethod::Regress).await,
+        Rpc::MultiInference => inference::ask_all(work, headers, message).await,
         Rpc::GetModelMetadata => predict::metadata(work.app, message),
         Rpc::GetModelStatus => model_service::status(work.app, message),
         Rpc::HandleReloadConfigRequest => model_service::reload(work.app, message).await,

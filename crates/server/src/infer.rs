@@ -2,11 +2,14 @@
 
 mod inputs;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::request_log::Exchange;
+use crate::inference::Question;
+use crate::request_log::{Exchange, ModelLog};
+use crate::split::Shadowed;
 use crate::status::{Code, ServeError};
 use crate::trace::RunSpan;
 use crate::work::Work;
@@ -72,6 +75,21 @@ pub(crate) struct Job {
     pub(crate) decode: Duration,
 }
 
+impl Job {
+    /// Returns what the log is told of it before it has run.
+    fn exchange(&self, log: Arc<ModelLog>, questions: &[Question]) -> Exchange {
+        Exchange {
+            log,
+            api: self.api,
+            model: self.handle.id().clone(),
+            signature: Arc::clone(&self.signature),
+            inputs: self.inputs.clone(),
+            outputs: None,
+            questions: questions.to_vec(),
+        }
+    }
+}
+
 /// What a request is answered with.
 pub(crate) struct Answer {
     pub(crate) handle: Handle<LoadedModel>,
@@ -118,8 +136,21 @@ impl Answer {
     }
 }
 
-/// Runs a job and measures its phases.
-pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeError> {
+/// Runs a job and measures its phases; `questions` are what is asked about rows, if that is what is asked.
+pub(crate) async fn run(
+    work: &mut Work<'_>,
+    job: Job,
+    questions: &[Question],
+) -> Result<Answer, ServeError> {
+    let metrics = Arc::clone(job.handle.metrics(&job.signature.name));
+    metrics.observe(Phase::Decode, job.decode);
+    work.draw_for_log(|log| job.exchange(log, questions));
+    let traced = work.app.tracer.is_on().then(Instant::now);
+    // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
+    let of_outputs = work.reservation.sibling();
+    let of_inputs = std::mem::replace(&mut work.reservation, of_outputs);
+    let hold: Arc<dyn Any + Send + Sync> = Arc::new(of_inputs);
+    let shadowed = Shadowed::draw(work, &job, questions, &hold);
     let Job {
         api,
         handle,
@@ -128,35 +159,18 @@ pub(crate) async fn run(work: &mut Work<'_>, job: Job) -> Result<Answer, ServeEr
         requested,
         decode,
     } = job;
-    let metrics = Arc::clone(handle.metrics(&signature.name));
-    metrics.observe(Phase::Decode, decode);
-    work.draw_for_log(|log| Exchange {
-        log,
-        api,
-        model: handle.id().clone(),
-        signature: Arc::clone(&signature),
-        inputs: inputs.clone(),
-        outputs: None,
-        questions: Vec::new(),
-    });
-    let traced = work.app.tracer.is_on().then(Instant::now);
-    let of_outputs = work.reservation.sibling();
     let batch = Batch {
         signature: Arc::clone(&signature),
         inputs,
         requested: requested.clone(),
         deadline: work.deadline,
-        // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
-        hold: Some(Arc::new(std::mem::replace(
-            &mut work.reservation,
-            of_outputs,
-        ))),
+        hold: Some(hold),
     };
-    let executed = handle
-        .executor()
-        .execute(batch)
-        .await
-        .map_err(ServeError::Execute)?;
+    let executed = handle.executor().execute(batch).await;
+    if let Some(shadowed) = shadowed {
+        work.app.shadows.send(work.app, shadowed);
+    }
+    let executed = executed.map_err(ServeError::Execute)?;
     metrics.observe(Phase::Queue, executed.queue);
     metrics.observe(Phase::Run, executed.run);
     metrics.model().observe_runtime(api, executed.run);

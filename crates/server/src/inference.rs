@@ -149,6 +149,11 @@ impl Question {
         })
     }
 
+    /// Asks the same of another model.
+    pub(crate) fn of(&self, model: &LoadedModel) -> Result<Self, InferenceError> {
+        Self::new(false, model, self.method, &self.signature.name)
+    }
+
     pub(crate) fn method(&self) -> InferenceMethod {
         self.method
     }
@@ -238,11 +243,7 @@ pub(crate) async fn run(
         requested,
         decode: decode_started.elapsed(),
     };
-    let ran = infer::run(work, job).await;
-    if let Some(exchange) = &mut work.exchange {
-        exchange.questions.clone_from(&questions);
-    }
-    let answer = ran?;
+    let answer = infer::run(work, job, &questions).await?;
     Ok(Answered {
         questions,
         answer,
@@ -252,11 +253,16 @@ pub(crate) async fn run(
 
 /// Returns the one run for all questions, apart from any request's bookkeeping.
 pub(crate) fn batch(questions: &[Question], examples: Examples) -> Result<Batch, ServeError> {
-    let (signature, requested) = joint::signature(questions);
     if examples.is_empty() {
         return Err(InferenceError::NoExamples.into());
     }
-    let inputs = inputs(&signature, examples.into_tensor())?;
+    batch_of_rows(questions, examples.into_tensor())
+}
+
+/// Returns the one run for all questions about rows that are a tensor already.
+pub(crate) fn batch_of_rows(questions: &[Question], rows: Tensor) -> Result<Batch, ServeError> {
+    let (signature, requested) = joint::signature(questions);
+    let inputs = inputs(&signature, rows)?;
     Ok(Batch {
         signature,
         inputs,

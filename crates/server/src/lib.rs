@@ -10,7 +10,7 @@
 //!
 //! Read in this order: [`Server`] binds and runs; `connection` speaks HTTP on one socket; `app` sends a request to
 //! `grpc`, `rest` or `admin`; `infer` is the one line that all of them share, `inference` what the calls that take
-//! `tensorflow.Example` do before and after it; `status` maps every failure to a code.
+//! `tensorflow.Example` do before and after it; `split` chooses among the versions of one name; `status` maps every failure to a code.
 
 mod access_log;
 mod admin;
@@ -31,6 +31,7 @@ mod request_log;
 mod response;
 mod rest;
 mod server;
+mod split;
 mod status;
 mod tasks;
 mod tls;
@@ -46,6 +47,7 @@ pub use reload::{Reload, ReloadError, ServedBy, ServedModel};
 pub use request_log::{RequestLogError, RequestLogs};
 pub use salver_protocol::config::LoggingConfig;
 pub use server::{Addresses, Server, Services};
+pub use split::{SplitSource, Splits};
 pub use status::{Code, ServeError};
 pub use tls::{TlsConfig, TlsError, TlsHandle};
 pub use warmup::WarmupRequests;

@@ -19,6 +19,7 @@ use crate::body;
 use crate::infer;
 use crate::response::ResponseBody;
 use crate::rest::route::{Model, Route};
+use crate::split::ARM;
 use crate::status::ServeError;
 use crate::work::{Work, until};
 
@@ -36,11 +37,15 @@ pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody>
             .ok()
             .and_then(Route::into_model_name);
     }
+    let arm = work.arm_name();
     let reservation = work.end(result.as_ref().err());
     let mut response = match result {
         Ok(answer) => success(answer, reservation),
         Err(error) => error_response(&error),
     };
+    if let Some(arm) = arm {
+        response.headers_mut().insert(ARM, arm);
+    }
     if app.config.has_cors {
         cors::allow(response.headers_mut());
     }

@@ -25,6 +25,7 @@ use crate::grpc::Standard;
 use crate::listen::{BindError, Listener, Port};
 use crate::reload::Reload;
 use crate::request_log::RequestLogs;
+use crate::split::{Shadows, Splits};
 use crate::tasks::{CpuPool, Tasks};
 use crate::tls::{Tls, TlsHandle};
 use crate::trace::Tracer;
@@ -43,6 +44,8 @@ pub struct Services {
     pub reload: Option<Arc<dyn Reload>>,
     /// Where requests are logged, if any model's are.
     pub request_logs: RequestLogs,
+    /// How requests are shared out among versions.
+    pub splits: Splits,
 }
 
 impl fmt::Debug for Services {
@@ -109,6 +112,8 @@ impl Server {
             standard: Standard::new(),
             tracer: Tracer::default(),
             request_logs: services.request_logs,
+            splits: services.splits,
+            shadows: Shadows::default(),
             is_ready: AtomicBool::new(false),
             manager: services.manager,
             metrics: services.metrics,
@@ -172,6 +177,7 @@ impl Server {
         app.standard.end_watches().await;
         app.tracer.end(None);
         accepting.join_all().await;
+        app.shadows.stop().await;
         app.request_logs.stop().await;
         let mut num_cut = 0;
         while let Ok(cut) = cuts.try_recv() {

@@ -46,7 +46,7 @@ impl ServeError {
             | Self::NoVersions { .. }
             | Self::NoVersionStatus { .. }
             | Self::NoSuchPage(_) => Code::NotFound,
-            Self::LabelsNotReady(_) => Code::Unavailable,
+            Self::LabelsNotReady(_) | Self::NoArm { .. } => Code::Unavailable,
             Self::Json(error) => json_code(error),
             Self::Unimplemented(_) => Code::Unimplemented,
             Self::NoRoom { .. } | Self::TooLarge { .. } | Self::TensorTooLarge { .. } => {

@@ -47,6 +47,11 @@ impl Tasks {
         }
     }
 
+    /// Forgets the tasks that have ended.
+    pub(crate) fn reap(&mut self) {
+        while self.0.try_join_next().is_some() {}
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

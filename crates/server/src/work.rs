@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use salver_batching::ExecuteError;
+use salver_repository::LoadedModel;
+use salver_servable::Handle;
 use salver_telemetry::{Call, Refusal, SignatureMetrics};
 use tokio::time::Instant;
 use tracing::warn;
@@ -12,6 +15,7 @@ use crate::admission::Reservation;
 use crate::app::App;
 use crate::context::RequestContext;
 use crate::request_log::{Entry, Exchange, ModelLog};
+use crate::split::{Pick, Routed};
 use crate::status::{Code, ServeError};
 use crate::trace::{RequestSpan, RunSpan};
 
@@ -26,6 +30,8 @@ pub(crate) struct Work<'a> {
     pub(crate) call: Option<Call>,
     /// The name of the model that it asks for; only needed while that is not resolved.
     pub(crate) asked: Option<String>,
+    /// What its model's split decided of it, if there is one and it names no version.
+    pub(crate) pick: Option<Pick>,
     /// What it asked and was answered, if it is to be logged.
     pub(crate) exchange: Option<Box<Exchange>>,
     /// The run of its model, while requests are traced.
@@ -48,11 +54,23 @@ impl<'a> Work<'a> {
             resolved: None,
             call: None,
             asked: None,
+            pick: None,
             exchange: None,
             run: None,
             api,
             context,
         }
+    }
+
+    /// Remembers what a split decided of the request, and returns who answers it.
+    pub(crate) fn follow(&mut self, routed: Routed) -> Handle<LoadedModel> {
+        self.pick = routed.pick;
+        routed.handle
+    }
+
+    /// Returns the name of the arm that it went to, for the answer.
+    pub(crate) fn arm_name(&self) -> Option<HeaderValue> {
+        self.pick.as_ref().and_then(Pick::arm_name)
     }
 
     /// Counts the request by how it ended, logs what only the log may say, and gives the reservation on to the answer.
@@ -62,6 +80,10 @@ impl<'a> Work<'a> {
             Some(metrics) => metrics.request_ended(code.name()),
             None if code != Code::Ok => self.app.metrics.request_failed(self.api, code.name()),
             None => {}
+        }
+        if let Some(arm) = self.pick.as_ref().and_then(Pick::arm) {
+            let elapsed = self.context.started.elapsed();
+            arm.metrics.request_ended(code.name(), elapsed);
         }
         if let Some(call) = self.call {
             self.count(call, code);
@@ -159,7 +181,7 @@ pub(crate) async fn until<T>(
 }
 
 /// Returns why a request was turned away, if that is how it failed.
-fn refusal(error: &ServeError) -> Option<Refusal> {
+pub(crate) fn refusal(error: &ServeError) -> Option<Refusal> {
     match error {
         ServeError::NoRoom { .. } => Some(Refusal::InflightBytes),
         ServeError::TooLarge { .. } => Some(Refusal::BodyTooLarge),

@@ -68,6 +68,7 @@ impl Fixture {
             poll_interval: Some(Duration::from_millis(20)),
             on_labels: None,
             on_request_log: None,
+            on_split: None,
         };
         let factory = ModelLoaderFactory {
             registry: Registry::new(vec![Arc::new(Rten)]),

@@ -53,6 +53,30 @@ fn every_mistake_is_found_at_once() {
 }
 
 #[test]
+fn whoever_takes_part_in_a_split_must_be_served() {
+    let split = "[split]
+        arms = [{ name = \"stable\", label = \"stable\", weight = 1 }, { name = \"old\", label = \"old\", weight = 1 }]
+        shadows = [{ name = \"next\", version = 3, percent = 1 }, { name = \"other\", model = \"m\", percent = 1 }]
+        [labels]
+        stable = 1";
+    let tree = Tree::with(&["a/1/model.onnx", "a/2/model.onnx"]);
+    tree.write("a/model.toml", split.as_bytes());
+    let remedy = "name every version that takes part in `versions`, such as versions = [1, 2]";
+    let expected = [
+        format!(
+            "a: does not serve version 1, label `stable`, which `stable` of `split` asks for; {remedy}"
+        ),
+        format!("a: does not serve version 3, which `next` of `split` asks for; {remedy}"),
+        "a: has no label `old`, which `old` of `split` asks for".to_owned(),
+    ];
+    assert_eq!(check_tree(&tree), expected);
+    tree.write("a/3/model.onnx", &onnx(64));
+    let all = format!("versions = \"all\"\n{split}\nold = 2");
+    tree.write("a/model.toml", all.as_bytes());
+    assert_eq!(check_tree(&tree), [""; 0]);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_a_problem() {
     let problems = check(Path::new("/nowhere/at/all"), &Registry::default());
     assert_eq!(problems.len(), 1);

@@ -71,6 +71,11 @@ fn describe(change: &Change) -> String {
             let prefix = request_log.as_ref().map(|log| &log.filename_prefix);
             format!("log {name} {prefix:?}")
         }
+        Change::Split { name, split } => {
+            let arms = split.iter().flat_map(|split| &split.arms);
+            let arms: Vec<_> = arms.map(|arm| &*arm.name).collect();
+            format!("split {name} {arms:?}")
+        }
         Change::Report {
             name,
             version,
@@ -405,6 +410,23 @@ fn labels_go_with_their_model_and_the_configuration_of_triton_is_noticed_once() 
     assert_eq!(told.last().unwrap(), "ignored b/config.pbtxt");
     watched.tree.remove("a");
     assert_eq!(watched.look(), ["offer a []", "labels a {}"]);
+}
+
+#[test]
+fn a_split_is_told_before_versions_and_again_when_it_changes() {
+    let tree = old(&["a/1/model.onnx"]);
+    let arm = |name| format!("[[split.arms]]\nname = \"{name}\"\nversion = 1\nweight = 1\n");
+    tree.write("a/model.toml", arm("x").as_bytes());
+    let mut watched = Watched::new(tree);
+    assert_eq!(watched.look(), [r#"split a ["x"]"#, "offer a [1]"]);
+    watched.tree.write("a/model.toml", arm("y").as_bytes());
+    assert_eq!(watched.look(), [r#"split a ["y"]"#]);
+    watched.tree.remove("a/model.toml");
+    assert_eq!(watched.look(), ["split a []"]);
+    watched.tree.write("a/model.toml", arm("z").as_bytes());
+    assert_eq!(watched.look(), [r#"split a ["z"]"#]);
+    watched.tree.remove("a");
+    assert_eq!(watched.look(), ["offer a []", "split a []"]);
 }
 
 #[test]

@@ -10,17 +10,18 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    BatchingSettings, ModelSettings, RequestLogSettings, SamplingRate, VersionPolicyConfig,
+    BatchingSettings, ModelSettings, RequestLogSettings, SamplingRate, Split, VersionPolicyConfig,
 };
 use crate::Problem;
 
 mod batching;
+mod split;
 
 /// The settings file beside a model's versions.
 pub const FILE_NAME: &str = "model.toml";
 
 /// Every key, for suggestions.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "engine",
     "instances",
     "threads",
@@ -30,6 +31,7 @@ const KEYS: [&str; 9] = [
     "versions",
     "labels",
     "request_log",
+    "split",
 ];
 
 /// Every key of `request_log`, for suggestions.
@@ -64,6 +66,15 @@ pub fn read(model_dir: &Path) -> Result<ModelSettings, Vec<Problem>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ModelSettings::default()),
         Err(error) => Err(vec![Problem::new(file, format!("cannot be read: {error}"))]),
     }
+}
+
+/// Reads a split from the text of a settings file that has nothing else.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse_split(text: &str) -> Result<Split, Vec<Problem>> {
+    let settings = parse(Path::new(FILE_NAME), text)?;
+    Ok(settings.split.map_or_else(Split::default, |split| *split))
 }
 
 /// Parses the text of a settings file.
@@ -111,6 +122,7 @@ impl Reader<'_> {
                 "versions" => settings.version_policy = self.version_policy(value),
                 "labels" => settings.labels = self.labels(value),
                 "request_log" => settings.request_log = self.request_log(value),
+                "split" => settings.split = self.split(value).map(Box::new),
                 _ => self.unknown_key(name, &KEYS, key.span()),
             }
         }
@@ -242,12 +254,7 @@ impl Reader<'_> {
     }
 
     fn sampling_rate(&mut self, value: &Spanned<DeValue<'_>>) -> Option<SamplingRate> {
-        let share = match value.get_ref() {
-            DeValue::Float(share) => share.as_str().parse().ok(),
-            DeValue::Integer(share) => share.as_str().parse().ok(),
-            _ => None,
-        };
-        let rate = share.and_then(SamplingRate::new);
+        let rate = number(value.get_ref()).and_then(SamplingRate::new);
         if rate.is_none() {
             let (name, expected) = ("request_log.sampling_rate", "a share from 0 to 1");
             self.expected::<()>(name, expected, value.get_ref(), value.span());
@@ -309,6 +316,14 @@ fn in_file_order<'t, 'i>(
 fn integer(value: &DeValue<'_>) -> Option<i64> {
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        DeValue::Integer(number) => number.as_str().parse().ok(),
+        _ => None,
+    }
 }
 
 fn one_line(text: &str) -> String {

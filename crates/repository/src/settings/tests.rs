@@ -2,6 +2,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use salver_servable::VersionChoice;
+
 use super::*;
 
 fn parse(text: &str) -> Result<ModelSettings, Vec<String>> {
@@ -36,6 +38,17 @@ fn reads_every_setting() {
         type = "jsonl"
         filename_prefix = "/logs/a"
         sampling_rate = 0.25
+        [split]
+        key = "user-id"
+        shadows = [{ name = "next", version = 3, percent = 0.5 }]
+        [[split.arms]]
+        name = "stable"
+        label = "stable"
+        weight = 70
+        [[split.arms]]
+        name = "canary"
+        model = "b"
+        header = { name = "user-group", value = "the canaries" }
     "#;
     let settings = parse(text).unwrap();
     let expected = ModelSettings {
@@ -59,11 +72,153 @@ fn reads_every_setting() {
             filename_prefix: "/logs/a".to_owned(),
             sampling_rate: SamplingRate::new(0.25).unwrap(),
         }),
+        split: Some(Box::new(split())),
     };
     assert_eq!(settings, expected);
     assert_eq!(parse("").unwrap(), ModelSettings::default());
     let off = parse("batching = false").unwrap().batching;
     assert_eq!(off, Some(BatchingSettings::Off));
+}
+
+fn split() -> Split {
+    let target = |model: Option<&str>, version| Target {
+        model: model.map(Into::into),
+        version,
+    };
+    Split {
+        key: Some("user-id".to_owned()),
+        arms: vec![
+            Arm {
+                name: "stable".into(),
+                target: target(None, VersionChoice::Label("stable".to_owned())),
+                weight: 70,
+                header: None,
+            },
+            Arm {
+                name: "canary".into(),
+                target: target(Some("b"), VersionChoice::Latest),
+                weight: 0,
+                header: Some(HeaderMatch {
+                    name: "user-group".to_owned(),
+                    value: "the canaries".to_owned(),
+                }),
+            },
+        ],
+        shadows: vec![Shadow {
+            name: "next".into(),
+            target: target(None, VersionChoice::Version(3)),
+            percent: Percent::new(0.5).unwrap(),
+        }],
+    }
+}
+
+#[test]
+fn every_mistake_in_a_split_is_told_with_its_line() {
+    let text = "\
+[split]
+key = \"user id\"
+colour = 1
+[[split.arms]]
+version = 1
+label = \"a\"
+weight = -1
+[[split.arms]]
+name = \"a b\"
+wieght = 3
+[[split.arms]]
+name = \"c\"
+version = \"2\"
+header = { name = \"\", valu = \"x\" }
+[[split.shadows]]
+name = \"c\"
+version = 3
+percent = 101
+";
+    let expected = [
+        "2: `split.key`: expected what a header may hold, of at most 128 bytes, got string \"user id\"",
+        "3: unknown key `colour`; known keys: key, arms, shadows",
+        "7: `split.arms[0].weight`: expected a whole number from 0 to 1000000, got integer -1",
+        "4: `split.arms[0]` lacks `name`; add name = \"canary\"",
+        "4: `split.arms[0]` has both `version` and `label`; keep one of them",
+        "9: `split.arms[1].name`: expected a name of letters, digits, `-`, `_` and `.`, of at most 128 bytes, got string \"a b\"",
+        "10: unknown key `wieght`; did you mean `weight`?",
+        "8: `split.arms[1]` lacks `version`; add version = 2, label = \"stable\" or model = \"other\"",
+        "8: `split.arms[1]` lacks `weight`; add weight = 50, or a header",
+        "13: `split.arms[2].version`: expected a version number, got string \"2\"",
+        "14: `split.arms[2].header.name`: expected what a header may hold, of at most 128 bytes, got string \"\"",
+        "14: unknown key `valu`; did you mean `value`?",
+        "14: `split.arms[2].header` lacks `value`; add value = \"canary\"",
+        "15: `split.shadows[0].name`: `c` is taken; give every arm and shadow a name of its own",
+        "18: `split.shadows[0].percent`: expected a number from 0 to 100, got integer 101",
+    ];
+    let told = parse(text).unwrap_err();
+    let told: Vec<_> = told
+        .iter()
+        .map(|problem| problem.strip_prefix("a/model.toml:").unwrap())
+        .collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn other_splits_that_make_no_sense_are_refused() {
+    let arms = |num_arms: usize| {
+        let arm = |idx| format!("{{ name = \"{idx}\", version = 1, weight = 1 }}");
+        let arms: Vec<_> = (0..num_arms).map(arm).collect();
+        format!("split = {{ arms = [{}] }}", arms.join(", "))
+    };
+    parse(&arms(32)).unwrap();
+    let rows = [
+        (
+            "split = 1",
+            "`split`: expected a table of `arms`, `shadows` and `key`, got integer 1",
+        ),
+        (
+            "[split]",
+            "`split` lacks `arms`; name at least one arm or one shadow",
+        ),
+        (
+            "split = { arms = 1 }",
+            "`split.arms`: expected a list of 1 to 32 tables, got integer 1",
+        ),
+        (
+            "split = { arms = [] }",
+            "`split.arms`: expected a list of 1 to 32 tables, got 0",
+        ),
+        (
+            &arms(33),
+            "`split.arms`: expected a list of 1 to 32 tables, got 33",
+        ),
+        (
+            "split = { arms = [1] }",
+            "`split.arms[0]`: expected a table, got integer 1",
+        ),
+        (
+            "split = { arms = [{ name = 'a', version = 1, weight = 0 }] }",
+            "the weights of `split.arms` are all 0; give a weight to the arm of requests without a header",
+        ),
+        (
+            "split = { shadows = [{ name = 'a', model = 'm', percent = nan }] }",
+            "`split.shadows[0].percent`: expected a number from 0 to 100, got float nan",
+        ),
+        (
+            "split = { shadows = [{ name = 'a', model = 'm' }] }",
+            "`split.shadows[0]` lacks `percent`; add percent = 10",
+        ),
+    ];
+    for (text, expected) in rows {
+        let told = parse(text).unwrap_err();
+        assert!(
+            told.len() == 1 && told[0].ends_with(expected),
+            "{text}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_split_is_read_by_itself() {
+    let text = "split = { shadows = [{ name = 'a', model = 'm', percent = 1 }] }";
+    assert_eq!(parse_split(text).unwrap().shadows.len(), 1);
+    assert_eq!(parse_split("split = []").unwrap_err().len(), 1);
 }
 
 #[test]
@@ -202,7 +357,7 @@ stable = \"1\"
         "a/model.toml:2: `instances`: expected a whole number of at least 1, got integer 0",
         "a/model.toml:3: `threads`: expected a whole number of at least 1, got string \"four\"",
         "a/model.toml:4: `queue_capacity`: expected a whole number of at least 1, got float 1.5",
-        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, max_wait_micros, batching, versions, labels, request_log",
+        "a/model.toml:5: unknown key `colour`; known keys: engine, instances, threads, queue_capacity, max_wait_micros, batching, versions, labels, request_log, split",
         "a/model.toml:7: `versions` is not understood: { newest = 2 }; use \"latest\", \"all\", { latest = 2 } or a list such as [1, 3]",
         "a/model.toml:8: `engine`: expected a string, got string \"\"",
         "a/model.toml:11: `labels.stable`: expected a version number, got string \"1\"",

@@ -1,4 +1,5 @@
-//! The models as an administrator sees and changes them: `/admin/models`, `/admin/models/NAME`, `/admin/config`.
+//! The models as an administrator sees and changes them: `/admin/models`, `/admin/models/NAME`, `/admin/config`; their
+//! splits are next door.
 //!
 //! Whoever may change models can make the server read any folder that it can read, so changes are taken only where
 //! [`ServerConfig::has_model_changes`](crate::ServerConfig::has_model_changes) says so, and never from a web page: browsers name the page's
@@ -14,7 +15,7 @@ use salver_protocol::config::{self, ModelConfig};
 use salver_protocol::json;
 use serde_json::{Value, json};
 
-use super::form;
+use super::{form, split};
 use crate::app::{App, Call};
 use crate::reload::{Reload, ReloadError, ServedModel};
 use crate::response::ResponseBody;
@@ -26,13 +27,13 @@ const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Why a request was not done: the status and a sentence.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
-    message: String,
+    pub(super) message: String,
 }
 
 /// What is answered: a status, a type and a body.
-struct Page {
+pub(super) struct Page {
     status: StatusCode,
     content_type: HeaderValue,
     body: Vec<u8>,
@@ -80,9 +81,10 @@ async fn respond(app: &App, call: &mut Call) -> Result<Page, Refusal> {
         "/admin/models" if is_read => Ok(all(app, &served(reload).await?)),
         "/admin/config" if is_read => configuration(app, call, reload).await,
         "/admin/models" | "/admin/config" | "/admin" => Err(unknown(call)),
-        path => match path.strip_prefix("/admin/models/").and_then(name) {
-            Some(name) if is_read => one(app, &served(reload).await?, &name),
-            Some(name) => change(app, call, reload, name).await,
+        path => match path.strip_prefix("/admin/models/").and_then(what) {
+            Some((name, true)) => split::answer(app, call, &name).await,
+            Some((name, false)) if is_read => one(app, &served(reload).await?, &name),
+            Some((name, false)) => change(app, call, reload, name).await,
             None => Err(unknown(call)),
         },
     }
@@ -150,7 +152,7 @@ async fn change(
     }
 }
 
-fn check_change(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_change(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     if ![Method::PUT, Method::POST, Method::DELETE].contains(method) {
         let message = format!("{method} is not one of GET, PUT, POST, DELETE");
         return Err(refusal(StatusCode::METHOD_NOT_ALLOWED, message));
@@ -168,7 +170,7 @@ fn check_change(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), R
     Ok(())
 }
 
-async fn receive(app: &App, call: &mut Call) -> Result<Bytes, Refusal> {
+pub(super) async fn receive(app: &App, call: &mut Call) -> Result<Bytes, Refusal> {
     let mut reservation = app.budget.reservation();
     let mut body = Vec::new();
     loop {
@@ -205,6 +207,12 @@ async fn apply(app: &App, reload: Arc<dyn Reload>, change: Change) -> Result<(),
     Ok(task.await.map_err(|_| ending())??)
 }
 
+/// Reads a model's name from a path, and whether it is the model's split that is meant; `None` if it can be no name.
+fn what(path: &str) -> Option<(String, bool)> {
+    let of_split = path.strip_suffix("/split");
+    Some((name(of_split.unwrap_or(path))?, of_split.is_some()))
+}
+
 /// Reads a model's name from a path; `None` if it can be none.
 fn name(segment: &str) -> Option<String> {
     let name = percent_decode_str(segment).decode_utf8().ok()?.into_owned();
@@ -214,14 +222,15 @@ fn name(segment: &str) -> Option<String> {
 
 fn unknown(call: &Call) -> Refusal {
     let message = format!(
-        "{} {}: there are GET /admin/models, GET /admin/config, and GET, PUT and DELETE of /admin/models/NAME",
+        "{} {}: there are GET /admin/models, GET /admin/config, and GET, PUT and DELETE of /admin/models/NAME and \
+         /admin/models/NAME/split",
         call.method,
         call.uri.path()
     );
     refusal(StatusCode::NOT_FOUND, message)
 }
 
-fn page(value: &Value) -> Page {
+pub(super) fn page(value: &Value) -> Page {
     let mut body = format!("{value:#}");
     body.push('\n');
     Page {
@@ -236,7 +245,7 @@ fn ending() -> Refusal {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending")
 }
 
-fn refusal(status: StatusCode, message: impl Into<String>) -> Refusal {
+pub(super) fn refusal(status: StatusCode, message: impl Into<String>) -> Refusal {
     Refusal {
         status,
         message: message.into(),

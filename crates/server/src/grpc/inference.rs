@@ -1,13 +1,14 @@
 //! `PredictionService`: the calls that take `tensorflow.Example`.
 
 use bytes::{Buf, BytesMut};
+use http::HeaderMap;
 use salver_protocol::inference::{self as codec, DecodeError};
 use salver_telemetry::Api;
 use tokio::time::Instant;
 
 use super::{Message, message_buffer};
-use crate::infer;
 use crate::inference::{self, Answered, InferenceMethod, Inquiry, Question};
+use crate::split;
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -17,6 +18,7 @@ const WALK_SPEEDUP: usize = 2;
 /// Answers `Classify` or `Regress`.
 pub(super) async fn ask(
     work: &mut Work<'_>,
+    headers: &HeaderMap,
     message: Message,
     method: InferenceMethod,
 ) -> Result<BytesMut, ServeError> {
@@ -28,7 +30,8 @@ pub(super) async fn ask(
     let request = decode(work, message, name, codec::decode_request).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
     let model_name = work.asked.insert(spec.name);
-    let handle = infer::lookup(work.app, model_name, &spec.version)?;
+    let routed = split::route(work.app, headers, model_name, &spec.version)?;
+    let handle = work.follow(routed);
     let checks = work.app.config.checks_method_names;
     let inquiry = Inquiry {
         api: method.api(),
@@ -52,13 +55,18 @@ pub(super) async fn ask(
 }
 
 /// Answers several questions about the same rows by one run.
-pub(super) async fn ask_all(work: &mut Work<'_>, message: Message) -> Result<BytesMut, ServeError> {
+pub(super) async fn ask_all(
+    work: &mut Work<'_>,
+    headers: &HeaderMap,
+    message: Message,
+) -> Result<BytesMut, ServeError> {
     let name = "tensorflow.serving.MultiInferenceRequest";
     let decode_started = Instant::now();
     let request = decode(work, message, name, codec::decode_multi).await?;
     let spec = request.tasks.first().and_then(|task| task.model.clone());
     let spec = spec.unwrap_or_default();
-    let handle = infer::lookup(work.app, &spec.name, &spec.version)?;
+    let routed = split::route(work.app, headers, &spec.name, &spec.version)?;
+    let handle = work.follow(routed);
     let checks = work.app.config.checks_method_names;
     let inquiry = Inquiry {
         api: Api::MultiInference,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use http::HeaderMap;
 use prost::Message as _;
 use salver_proto::tensorflow::serving::GetModelMetadataRequest;
 use salver_protocol::metadata as wire;
@@ -16,6 +17,7 @@ use super::{Message, message_buffer, model_spec};
 use crate::admission::Reservation;
 use crate::app::App;
 use crate::infer::{self, Answer, Job};
+use crate::split;
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -32,12 +34,17 @@ const MIN_EXPANDED_BYTES: usize = 256 << 20;
 const SIGNATURE_DEF: &str = "signature_def";
 
 /// Runs a model.
-pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<BytesMut, ServeError> {
+pub(super) async fn predict(
+    work: &mut Work<'_>,
+    headers: &HeaderMap,
+    message: Message,
+) -> Result<BytesMut, ServeError> {
     let decode_started = Instant::now();
     let request = decode(work, message).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
     let name = work.asked.insert(spec.name);
-    let handle = infer::lookup(work.app, name, &spec.version)?;
+    let routed = split::route(work.app, headers, name, &spec.version)?;
+    let handle = work.follow(routed);
     let signature = handle.signatures().get(&spec.signature_name).cloned();
     let signature = signature.ok_or_else(|| {
         ServeError::UnknownSignature(infer::or_default(&spec.signature_name).to_owned())
@@ -56,7 +63,7 @@ pub(super) async fn predict(work: &mut Work<'_>, message: Message) -> Result<Byt
         decode: decode_started.elapsed(),
     };
     let app = work.app;
-    let answer = infer::run(work, job).await?;
+    let answer = infer::run(work, job, &[]).await?;
     let num_bytes = answer.outputs.num_bytes();
     let style = if app.config.is_tensor_content {
         TensorStyle::Content

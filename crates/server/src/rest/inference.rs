@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::route::Model;
 use crate::app::Call;
-use crate::infer;
 use crate::inference::{self, InferenceMethod, Inquiry, Question};
+use crate::split;
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -26,7 +26,8 @@ pub(super) async fn answer(
     let parse = move || json::parse_examples(&body);
     let parsed = app.cpu.run(num_bytes, parse).await??;
     work.reservation = reserved;
-    let handle = infer::lookup(app, &model.name, &model.version)?;
+    let routed = split::route(app, &call.headers, &model.name, &model.version)?;
+    let handle = work.follow(routed);
     let name = parsed.signature_name.unwrap_or_default();
     let checks = app.config.checks_method_names;
     let inquiry = Inquiry {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::route::Model;
 use crate::app::{App, Call};
 use crate::infer::{self, Job};
+use crate::split;
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -25,8 +26,8 @@ pub(super) async fn answer(
     let body = super::receive(work, call).await?;
     let decode_started = Instant::now();
     // A body that is not JSON is the first thing to be wrong, even if the model is unknown.
-    let handle = match infer::lookup(app, &model.name, &model.version) {
-        Ok(handle) => handle,
+    let handle = match split::route(app, &call.headers, &model.name, &model.version) {
+        Ok(routed) => work.follow(routed),
         Err(error) => {
             app.cpu
                 .run(body.len(), move || json::check_predict(&body))
@@ -59,7 +60,7 @@ pub(super) async fn answer(
         requested,
         decode,
     };
-    let answer = infer::run(work, job).await?;
+    let answer = infer::run(work, job, &[]).await?;
     encode(app, answer, parsed.format).await
 }
 

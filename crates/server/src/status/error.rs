@@ -20,6 +20,14 @@ pub enum ServeError {
     /// No such model, version or label.
     #[error("{}", lookup_message(.0))]
     Lookup(LookupError),
+    /// A split of which no arm is loaded.
+    #[error("none of the arms of {model} has a version in service: {arms}")]
+    NoArm {
+        /// The model.
+        model: String,
+        /// The arms, each with what it stands for.
+        arms: String,
+    },
     /// No such signature, by gRPC.
     #[error("Serving signature key \"{0}\" not found.")]
     UnknownSignature(String),

@@ -58,6 +58,10 @@ fn one_of_each() -> Vec<ServeError> {
             name: m(),
             label: "canary".to_owned(),
         }),
+        ServeError::NoArm {
+            model: m(),
+            arms: "stable (version 1), canary (version 2)".to_owned(),
+        },
         ServeError::UnknownSignature(x()),
         ServeError::PredictMethodName {
             known: "tensorflow/serving/predict, ...".to_owned(),

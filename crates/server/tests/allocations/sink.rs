@@ -56,6 +56,7 @@ impl Server {
             poll_interval: Some(Duration::from_millis(50)),
             on_labels: None,
             on_request_log: None,
+            on_split: None,
         };
         let source = FileSystemSource::new(config, factory).watch(aspired);
         assert!(
@@ -71,6 +72,7 @@ impl Server {
         let _context = runtime.enter();
         let services = Services {
             manager,
+            splits: salver_server::Splits::new(metrics.clone()),
             request_logs: salver_server::RequestLogs::new(metrics.clone()),
             metrics,
             reload: None,
