@@ -9,6 +9,7 @@
     reason = "a command-line tool talks to its terminal"
 )]
 
+mod bench;
 mod ci;
 mod fuzz;
 mod licences;
@@ -34,6 +35,8 @@ Everything that CI does, as commands.
   cargo xtask tidy                         the project's own rules: sizes, crate edges, unsafe, channels, texts
   cargo xtask deny                         licences, bans and sources of all dependencies (deny.toml)
   cargo xtask unused                       dependencies that no source file names
+  cargo xtask bench [--no-peers] [--rounds N] [--seconds S] [--requests N] [--only CASE]...
+                                           measures the release build beside its peers and prints ratios
   cargo xtask fuzz [--seconds N] [TARGET]... runs the fuzz targets (needs the nightly toolchain and a C++ compiler)
 
 Nothing is installed outside target/, except by apt-get where a package is missing and the user is root.";
@@ -58,6 +61,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match command.as_str() {
         "test" => test::run(&shell, &test::Options::parse(rest)?),
         "ci" => ci::run(&shell, &ci::Options::parse(rest)?),
+        "bench" => bench::run(&shell, &bench::Options::parse(rest)),
         "fuzz" => fuzz::run(&shell, &fuzz::Options::parse(rest)?),
         "tidy" => without_arguments(rest).and_then(|()| tidy::run(&shell)),
         "deny" => without_arguments(rest).and_then(|()| licences::run(&shell)),

@@ -1,0 +1,131 @@
+//! The cases: what is served, how it is asked, and what the numbers have to be.
+//!
+//! The servers of a case run side by side and are asked in turns, round after round, so that what else the machine does
+//! hits all of them. A goal is a ratio of medians over the rounds.
+
+mod heavy;
+mod light;
+mod overload;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::load::{Sample, Target, Until, closed};
+use crate::report::Report;
+use crate::servers::{Api, Kind, Model, Programs, Server};
+
+/// What numbers are called.
+pub(crate) const RATE: &str = "answers/s";
+pub(crate) const P50: &str = "p50, ms";
+pub(crate) const P99: &str = "p99, ms";
+pub(crate) const CPU: &str = "server CPU, us/request";
+pub(crate) const MEMORY: &str = "resident memory, MB";
+
+/// The engine that every machine has.
+pub(crate) const SALVER: Kind = Kind::Salver("rten");
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// How often each server has its turn.
+    pub(crate) rounds: usize,
+    /// How long a turn is.
+    pub(crate) turn: Duration,
+    /// Requests of a turn in which CPU time is measured.
+    pub(crate) requests: usize,
+}
+
+/// What a case works with.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// What is compared.
+    pub(crate) programs: Programs,
+    /// How much is measured.
+    pub(crate) scale: Scale,
+    /// What was measured.
+    pub(crate) report: Report,
+}
+
+/// A case: its name, what it shows, and what runs it.
+pub(crate) type Case = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
+
+/// All cases, in the order in which they run.
+pub(crate) const CASES: &[Case] = &[
+    ("tiny", "y = 0.5 x + 2 at 1 and 16 connections", light::tiny),
+    ("cpu", "server CPU time for each tiny request and each picture", light::cpu),
+    ("start", "start to first answer, memory", light::start),
+    ("batching", "a memory-bound network, batched and not", heavy::batching),
+    ("cheap-batching", "what batching costs a cheap network", heavy::cheap_batching),
+    ("picture", "ResNet101 by gRPC and by JSON rows", heavy::picture),
+    ("neighbours", "a tiny model beside ResNet101", heavy::neighbours),
+    ("overload", "two, five and ten times the capacity", overload::overload),
+    ("million", "memory over a million requests", light::million),
+];
+
+impl Bench {
+    /// Says what is going on.
+    pub(crate) fn tell(&self, what: &str) {
+        eprintln!("  {what}");
+    }
+
+    /// Starts a server of each kind on the same models; peers only if they are to be measured.
+    pub(crate) fn start(&self, kinds: &[Kind], models: &[&Model]) -> Result<Vec<Server>> {
+        let has_peers = self.programs.peers.is_some();
+        let is_wanted = |kind: &&Kind| has_peers || !matches!(kind, Kind::FastApi | Kind::Triton);
+        kinds
+            .iter()
+            .filter(is_wanted)
+            .map(|kind| Server::start(*kind, &self.programs, models))
+            .collect()
+    }
+
+    /// Lets every server have its turn, round after round, over the APIs that it speaks.
+    pub(crate) fn rounds(
+        &mut self,
+        case: &str,
+        servers: &[Server],
+        model: &Model,
+        (apis, num_connections, until): (&[Api], usize, Until),
+    ) -> Result<()> {
+        let mut turns: Vec<(&Server, String, Target)> = Vec::new();
+        for server in servers {
+            for api in apis {
+                if let Some(target) = server.target(*api, model) {
+                    turns.push((server, who(server.kind, *api), target));
+                }
+            }
+        }
+        for (_, name, target) in &turns {
+            closed(target, num_connections, Until::Count(50 * num_connections))?.check(name)?;
+        }
+        for round in 0..self.scale.rounds {
+            // Every other round backwards, so that nobody is always after the same neighbour.
+            let order: Vec<usize> = match round % 2 {
+                0 => (0..turns.len()).collect(),
+                _ => (0..turns.len()).rev().collect(),
+            };
+            for (server, name, target) in order.into_iter().map(|idx| &turns[idx]) {
+                let before = server.process.cpu()?;
+                let sample = closed(target, num_connections, until)?.check(name)?;
+                let cpu = server.process.cpu()? - before;
+                self.add(case, name, &sample, cpu);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a turn measured.
+    pub(crate) fn add(&mut self, case: &str, who: &str, sample: &Sample, cpu: Duration) {
+        let num_answers = sample.latencies.len() as f64;
+        self.report.add(case, who, RATE, sample.rate());
+        self.report.add(case, who, P50, sample.millis(0.5));
+        self.report.add(case, who, P99, sample.millis(0.99));
+        self.report.add(case, who, CPU, cpu.as_secs_f64() * 1e6 / num_answers);
+    }
+}
+
+/// Returns the name of a server and an API in tables.
+pub(crate) fn who(kind: Kind, api: Api) -> String {
+    format!("{}, {}", kind.name(), api.name())
+}

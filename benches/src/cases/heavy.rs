@@ -1,0 +1,131 @@
+//! Cases in which the model's arithmetic is nearly everything.
+
+use std::thread;
+
+use anyhow::{Context as _, Result};
+
+use super::{Bench, CPU, P50, P99, RATE, SALVER, who};
+use crate::load::{Until, closed};
+use crate::models;
+use crate::report::Is;
+use crate::runs;
+use crate::servers::{Api, Kind, Model, Server};
+
+const BATCHING: &str = "[batching]\nmax_batch_size = 64\n";
+
+/// The same network with and without batching, both on one server.
+fn pair(widths: &[usize]) -> [Model; 2] {
+    let bytes = models::layers(widths);
+    let model = |name, settings| Model::new(name, bytes.clone(), &[1, widths[0]]).with(settings);
+    [model("alone", "batching = false\n"), model("batched", BATCHING)]
+}
+
+fn alternate(bench: &mut Bench, case: &str, models: &[Model; 2], (num_connections, until): (usize, Until)) -> Result<()> {
+    let servers = bench.start(&[SALVER], &[&models[0], &models[1]])?;
+    let server = &servers[0];
+    for round in 0..=bench.scale.rounds {
+        let mut turns: Vec<&Model> = models.iter().collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for model in turns {
+            let target = server.target(Api::Grpc, model).context("Salver speaks gRPC")?;
+            let before = server.process.cpu()?;
+            let sample = closed(&target, num_connections, until)?.check(model.name)?;
+            let cpu = server.process.cpu()? - before;
+            // The first round warms up.
+            if round > 0 {
+                bench.add(case, model.name, &sample, cpu);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A network that is bound by the reading of its weights.
+pub(super) fn batching(bench: &mut Bench) -> Result<()> {
+    let models = pair(&[2048, 4096, 4096, 1000]);
+    let until = Until::Elapsed(bench.scale.turn);
+    for num_connections in [1, 64] {
+        let case = format!("batching, {num_connections} connections");
+        alternate(bench, &case, &models, (num_connections, until))?;
+    }
+    let whose = ["batched", "alone"];
+    bench.report.ratio("batching, 64 connections", whose, RATE, Is::AtLeast, 5.0);
+    bench.report.ratio("batching, 1 connections", whose, P50, Is::AtMost, 1.05);
+    Ok(())
+}
+
+/// A network that is not worth batching.
+pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
+    let models = pair(&[784, 128, 10]);
+    for num_connections in [1, 4, 16, 64] {
+        let case = format!("cheap batching, {num_connections} connections");
+        let until = Until::Count(bench.scale.requests);
+        alternate(bench, &case, &models, (num_connections, until))?;
+        bench.report.ratio(&case, ["batched", "alone"], CPU, Is::AtMost, 1.03);
+    }
+    Ok(())
+}
+
+/// A picture through a large network: what is left of the engine's speed.
+pub(super) fn picture(bench: &mut Bench) -> Result<()> {
+    const SHARE: &str = "engine's share of the time";
+    const LAYER: &str = "p50 less the run, ms";
+    let model = Model::new("resnet101", models::resnet101(), &[1, 224, 224, 3]);
+    let servers = bench.start(&[SALVER, Kind::FastApi, Kind::Triton], &[&model])?;
+    let until = Until::Elapsed(bench.scale.turn.max(std::time::Duration::from_secs(5)));
+    for api in [Api::Grpc, Api::Rest] {
+        let us = who(SALVER, api);
+        let before = runs::total(&servers[0])?;
+        bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
+        let run = runs::total(&servers[0])?.mean_since(before);
+        let rate = bench.report.median("picture", &us, RATE).unwrap_or(f64::NAN);
+        let p50 = bench.report.median("picture", &us, P50).unwrap_or(f64::NAN);
+        bench.report.add("picture", &us, SHARE, run * rate);
+        bench.report.add("picture", &us, LAYER, p50 - run * 1e3);
+        let least = if api == Api::Grpc { 0.97 } else { 0.92 };
+        bench.report.goal(format!("picture: {SHARE}, {us}"), run * rate, Is::AtLeast, least);
+    }
+    Ok(())
+}
+
+/// A tiny model beside a busy one, and beside a process that is as busy.
+pub(super) fn neighbours(bench: &mut Bench) -> Result<()> {
+    let tiny = Model::new("half", models::half_plus_two(), &[3]);
+    let slow = Model::new("resnet101", models::resnet101(), &[1, 224, 224, 3]);
+    let both = bench.start(&[SALVER], &[&tiny, &slow])?;
+    let other = bench.start(&[SALVER], &[&slow])?;
+    let until = Until::Elapsed(bench.scale.turn);
+    for round in 0..=bench.scale.rounds {
+        for (name, busy) in [("beside ResNet101", &both[0]), ("beside a process", &other[0])] {
+            let target = both[0].target(Api::Grpc, &tiny).context("Salver speaks gRPC")?;
+            let sample = beside(busy, &slow, || closed(&target, 1, until))?.check(name)?;
+            if round > 0 {
+                bench.add("neighbours", name, &sample, std::time::Duration::ZERO);
+            }
+        }
+    }
+    let whose = ["beside ResNet101", "beside a process"];
+    bench.report.ratio("neighbours", whose, P99, Is::AtMost, 3.0);
+    Ok(())
+}
+
+/// Does something while one request after the other keeps a server busy.
+fn beside<T>(server: &Server, model: &Model, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let target = server.target(Api::Grpc, model).context("Salver speaks gRPC")?;
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = &is_over;
+    thread::scope(|scope| {
+        let busy = scope.spawn(move || -> Result<()> {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                closed(&target, 1, Until::Count(1))?.check("the neighbour")?;
+            }
+            Ok(())
+        });
+        let result = work();
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        busy.join().expect("the neighbour does not panic")?;
+        result
+    })
+}

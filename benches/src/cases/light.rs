@@ -1,0 +1,124 @@
+//! Cases in which the model costs next to nothing: what is measured is the server.
+
+use anyhow::Result;
+
+use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, who};
+use crate::load::{Until, closed};
+use crate::models;
+use crate::report::Is;
+use crate::runs;
+use crate::servers::{Api, Kind, Model};
+
+const ALL: [Kind; 4] = [SALVER, Kind::Bare, Kind::FastApi, Kind::Triton];
+const MEGABYTE: f64 = 1e6;
+
+fn half() -> Model {
+    let mut model = Model::new("half", models::half_plus_two(), &[3]);
+    model.values = vec![1.0, 2.0, 5.0];
+    model
+}
+
+/// Throughput and tail of the smallest model.
+pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
+    let model = half();
+    let servers = bench.start(&ALL, &[&model])?;
+    let apis = [Api::Rest, Api::RestAsync, Api::Grpc];
+    for num_connections in [1, 16] {
+        let case = format!("tiny, {num_connections} connections");
+        let until = Until::Elapsed(bench.scale.turn);
+        bench.rounds(&case, &servers, &model, (&apis, num_connections, until))?;
+    }
+    let us = |api| who(SALVER, api);
+    for (other, api, goal) in [
+        (who(Kind::FastApi, Api::Rest), Api::Rest, 10.0),
+        (who(Kind::Triton, Api::Rest), Api::Rest, 4.0),
+        (who(Kind::Bare, Api::Rest), Api::Rest, 0.6),
+        (who(Kind::Triton, Api::Grpc), Api::Grpc, 3.0),
+        (who(Kind::Bare, Api::Grpc), Api::Grpc, 0.6),
+    ] {
+        bench.report.ratio("tiny, 16 connections", [&us(api), &other], RATE, Is::AtLeast, goal);
+    }
+    for (other, api) in [
+        (who(Kind::FastApi, Api::Rest), Api::Rest),
+        (who(Kind::Triton, Api::Rest), Api::Rest),
+        (who(Kind::Triton, Api::Grpc), Api::Grpc),
+    ] {
+        bench.report.ratio("tiny, 1 connections", [&us(api), &other], P99, Is::AtMost, 1.0);
+    }
+    Ok(())
+}
+
+/// The CPU time of the layer: what the server used, without what its engine ran.
+pub(super) fn cpu(bench: &mut Bench) -> Result<()> {
+    const LAYER: &str = "server CPU less runs, us/request";
+    let picture = Model::new("picture", models::picture_mean(), &[1, 224, 224, 3]);
+    let half = half();
+    let until = Until::Count(bench.scale.requests);
+    for (model, apis, kinds, most) in [
+        (&half, &[Api::Rest, Api::Grpc][..], &ALL[..], 1.5),
+        (&picture, &[Api::Grpc][..], &[SALVER, Kind::Bare, Kind::Triton][..], 1.3),
+    ] {
+        let case = format!("CPU, {}", model.name);
+        let servers = bench.start(kinds, &[model])?;
+        for api in apis {
+            let before = runs::total(&servers[0])?;
+            bench.rounds(&case, &servers, model, (&[*api], 4, until))?;
+            let run = runs::total(&servers[0])?.mean_since(before);
+            let [us, bare] = [who(SALVER, *api), who(Kind::Bare, *api)];
+            let own = bench.report.median(&case, &us, CPU).unwrap_or(f64::NAN);
+            bench.report.add(&case, &us, "engine's run, us", run * 1e6);
+            bench.report.add(&case, &us, LAYER, own - run * 1e6);
+            let other = bench.report.median(&case, &bare, CPU).unwrap_or(f64::NAN);
+            let text = format!("{case}: {LAYER}, {us} to all of {bare}");
+            bench.report.goal(text, (own - run * 1e6) / other, Is::AtMost, most);
+        }
+    }
+    Ok(())
+}
+
+/// How long a server takes to answer for the first time, and what it holds then.
+pub(super) fn start(bench: &mut Bench) -> Result<()> {
+    let model = half();
+    for _ in 0..bench.scale.rounds {
+        for kind in ALL {
+            for server in bench.start(&[kind], &[&model])? {
+                let name = kind.name();
+                let begin = std::time::Instant::now();
+                if let Some(target) = server.target(Api::Rest, &model) {
+                    closed(&target, 1, Until::Count(1))?.check(&name)?;
+                }
+                let first = server.process.start + begin.elapsed();
+                bench.report.add("start", &name, "start to first answer, ms", first.as_secs_f64() * 1e3);
+                bench.report.add("start", &name, MEMORY, server.process.memory()? as f64 / MEGABYTE);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether memory stays flat.
+pub(super) fn million(bench: &mut Bench) -> Result<()> {
+    let model = half();
+    let servers = bench.start(&[SALVER], &[&model])?;
+    let tenth = bench.scale.requests * 5 / 2;
+    for api in [Api::Rest, Api::Grpc] {
+        let name = who(SALVER, api);
+        let Some(target) = servers[0].target(api, &model) else {
+            continue;
+        };
+        let mut after_first = 0.0;
+        let mut last = 0.0;
+        for turn in 0..10 {
+            closed(&target, 16, Until::Count(tenth))?.check(&name)?;
+            last = servers[0].process.memory()? as f64 / MEGABYTE;
+            bench.report.add("million", &name, MEMORY, last);
+            bench.tell(&format!("{name}: {} requests, {last:.1} MB", (turn + 1) * tenth));
+            if turn == 0 {
+                after_first = last;
+            }
+        }
+        let text = format!("million: {MEMORY}, {name}, at the end to after the first tenth");
+        bench.report.goal(text, last / after_first, Is::AtMost, 1.02);
+    }
+    Ok(())
+}

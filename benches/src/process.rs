@@ -1,0 +1,123 @@
+//! A server that is measured: a process that this harness starts, looks at and ends.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::load::http::HttpConnection;
+use crate::load::{Answer, on_one_thread};
+
+/// How long a server may take to answer for the first time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ticks of the kernel's clock in a second, which `/proc` counts in: the same on every Linux that Rust runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A process and those that it started.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    name: String,
+    /// From the start until the first request was answered.
+    pub(crate) start: Duration,
+}
+
+impl Process {
+    /// Starts a command and waits until a path on its port answers with 200.
+    pub(crate) fn start(name: &str, mut command: Command, log: &Path, port: u16, ready: &str) -> Result<Self> {
+        let file = File::create(log)?;
+        let begin = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("{name} cannot be started"))?;
+        let mut process = Self {
+            child,
+            name: name.to_owned(),
+            start: Duration::ZERO,
+        };
+        let request = format!("GET {ready} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let is_ready = || {
+            let sent = on_one_thread(async {
+                HttpConnection::open(port).await?.send(request.as_bytes()).await
+            });
+            matches!(sent, Ok(Answer::Good))
+        };
+        while !is_ready() {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{name} ended with {status}; its log is {}", log.display());
+            }
+            if begin.elapsed() > PATIENCE {
+                bail!("{name} did not answer for {PATIENCE:?}; its log is {}", log.display());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        process.start = begin.elapsed();
+        Ok(process)
+    }
+
+    /// Returns the CPU time that the process and its children have used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for pid in self.tree()? {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            // The name, in brackets, may hold anything.
+            let fields: Vec<&str> = stat
+                .rsplit_once(')')
+                .context("no name in /proc/PID/stat")?
+                .1
+                .split_whitespace()
+                .collect();
+            // `utime` and `stime`: fields 14 and 15 of proc(5), the name is the second.
+            for field in [11, 12] {
+                ticks += fields.get(field).context("/proc/PID/stat is short")?.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND))
+    }
+
+    /// Returns the resident memory of the process and its children, shared pages in parts, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for pid in self.tree()? {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+            let kib = line.and_then(|line| line.split_whitespace().next());
+            bytes += kib.context("no Pss in smaps_rollup")?.parse::<u64>()? << 10;
+        }
+        Ok(bytes)
+    }
+
+    fn tree(&self) -> Result<Vec<u32>> {
+        let mut pids = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("{} has ended", self.name))? {
+                let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+                pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            }
+            next += 1;
+        }
+        Ok(pids)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(id) = i32::try_from(self.child.id())
+            && let Some(group) = Pid::from_raw(id)
+        {
+            // It may have ended by itself.
+            let _ended = kill_process_group(group, Signal::KILL);
+        }
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,169 @@
+//! What was measured: rows, medians over rounds, ratios and the goals that they meet or miss.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+/// What one number is.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key {
+    /// The case, as `tiny, 16 connections`.
+    pub(crate) case: String,
+    /// The server and how it was asked.
+    pub(crate) who: String,
+    /// What was measured, with its unit.
+    pub(crate) what: &'static str,
+}
+
+/// Whether a goal is met from above or from below.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Is {
+    /// The measured value has to be this at least.
+    AtLeast,
+    /// The measured value has to be this at most.
+    AtMost,
+}
+
+#[derive(Clone, Debug)]
+struct Goal {
+    what: String,
+    measured: f64,
+    is: Is,
+    goal: f64,
+}
+
+impl Goal {
+    fn is_met(&self) -> bool {
+        match self.is {
+            Is::AtLeast => self.measured >= self.goal,
+            Is::AtMost => self.measured <= self.goal,
+        }
+    }
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    values: BTreeMap<Key, Vec<f64>>,
+    goals: Vec<Goal>,
+}
+
+impl Report {
+    /// Adds what one round measured.
+    pub(crate) fn add(&mut self, case: &str, who: &str, what: &'static str, value: f64) {
+        let key = Key {
+            case: case.to_owned(),
+            who: who.to_owned(),
+            what,
+        };
+        self.values.entry(key).or_default().push(value);
+    }
+
+    /// Returns the median over the rounds.
+    pub(crate) fn median(&self, case: &str, who: &str, what: &'static str) -> Option<f64> {
+        let key = Key {
+            case: case.to_owned(),
+            who: who.to_owned(),
+            what,
+        };
+        self.values.get(&key).map(|values| median(values))
+    }
+
+    /// Compares two servers' medians with a goal, where both were measured.
+    pub(crate) fn ratio(&mut self, case: &str, whose: [&str; 2], what: &'static str, is: Is, goal: f64) {
+        let [this, other] = whose.map(|who| self.median(case, who, what));
+        if let (Some(this), Some(other)) = (this, other) {
+            let text = format!("{case}: {what}, {} to {}", whose[0], whose[1]);
+            self.goal(text, this / other, is, goal);
+        }
+    }
+
+    /// Adds a value that has a goal.
+    pub(crate) fn goal(&mut self, what: String, measured: f64, is: Is, goal: f64) {
+        self.goals.push(Goal {
+            what,
+            measured,
+            is,
+            goal,
+        });
+    }
+
+    /// Returns tables of medians, and of the goals.
+    pub(crate) fn tables(&self) -> String {
+        let mut text = String::new();
+        let mut case = "";
+        for (key, values) in &self.values {
+            if key.case != case {
+                case = &key.case;
+                write!(text, "\n{case}\n").expect("text can be written");
+            }
+            let (low, high) = (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max));
+            writeln!(
+                text,
+                "  {:<28} {:<28} {:>12.2}   {low:.2} to {high:.2}",
+                key.who,
+                key.what,
+                median(values)
+            )
+            .expect("text can be written");
+        }
+        text.push('\n');
+        for goal in &self.goals {
+            let word = if goal.is_met() { "met   " } else { "MISSED" };
+            let sense = if goal.is == Is::AtLeast { "at least" } else { "at most" };
+            writeln!(text, "{word} {:>8.3}, {sense} {:<6} {}", goal.measured, goal.goal, goal.what).expect("text can be written");
+        }
+        text
+    }
+
+    /// Returns every value of every round.
+    pub(crate) fn raw(&self) -> Value {
+        let values: Vec<Value> = self
+            .values
+            .iter()
+            .map(|(key, values)| json!({"case": key.case, "who": key.who, "what": key.what, "rounds": values}))
+            .collect();
+        let goals: Vec<Value> = self
+            .goals
+            .iter()
+            .map(|goal| {
+                json!({
+                    "what": goal.what, "measured": goal.measured, "goal": goal.goal,
+                    "at_least": goal.is == Is::AtLeast, "met": goal.is_met(),
+                })
+            })
+            .collect();
+        json!({"values": values, "goals": goals})
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_rounds_are_compared_with_goals() {
+        let mut report = Report::default();
+        for (this, other) in [(10.0, 5.0), (30.0, 5.0), (20.0, 50.0)] {
+            report.add("tiny", "this", "answers/s", this);
+            report.add("tiny", "other", "answers/s", other);
+        }
+        report.ratio("tiny", ["this", "other"], "answers/s", Is::AtLeast, 4.0);
+        report.ratio("tiny", ["this", "nobody"], "answers/s", Is::AtLeast, 4.0);
+        report.ratio("tiny", ["this", "other"], "answers/s", Is::AtMost, 3.0);
+        let goals: Vec<(f64, bool)> = report.goals.iter().map(|goal| (goal.measured, goal.is_met())).collect();
+        assert_eq!(goals, [(4.0, true), (4.0, false)]);
+        assert!(report.tables().contains("MISSED"));
+    }
+}

@@ -1,0 +1,381 @@
+//! The servers that are compared, each started on the same model, and the requests that each takes.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use salver_proto::tensorflow::serving::{ModelSpec, PredictRequest};
+use salver_proto::tensorflow::{DataType, TensorProto, TensorShapeProto, tensor_shape_proto};
+use serde_json::{Value, json};
+
+use crate::load::{Request, Target};
+use crate::process::Process;
+
+const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
+const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+/// The programs that are compared.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    /// The binary of this project.
+    pub(crate) salver: PathBuf,
+    /// Where its engines were installed.
+    pub(crate) engines: Option<PathBuf>,
+    /// The bare handlers.
+    pub(crate) bare: PathBuf,
+    /// The virtual environment with the peers, if they are to be measured.
+    pub(crate) peers: Option<PathBuf>,
+    /// Where models and logs are written.
+    pub(crate) folder: PathBuf,
+}
+
+/// A model, and a request for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The ONNX file. Its input is `x`, its output `y`.
+    pub(crate) bytes: Vec<u8>,
+    /// What `model.toml` says.
+    pub(crate) settings: String,
+    /// The shape of the input.
+    pub(crate) shape: Vec<usize>,
+    /// The values of the input.
+    pub(crate) values: Vec<f32>,
+}
+
+impl Model {
+    /// Returns a model that is asked with random values.
+    pub(crate) fn new(name: &'static str, bytes: Vec<u8>, shape: &[usize]) -> Self {
+        let mut random = fastrand::Rng::with_seed(2);
+        let len = shape.iter().product();
+        Self {
+            name,
+            bytes,
+            settings: String::new(),
+            shape: shape.to_vec(),
+            // As many digits as a picture's values have in the JSON that clients write.
+            values: (0..len).map(|_| (random.f32() * 1e5).round() / 1e5).collect(),
+        }
+    }
+
+    /// Returns it with other settings.
+    pub(crate) fn with(mut self, settings: &str) -> Self {
+        settings.clone_into(&mut self.settings);
+        self
+    }
+
+    fn instances(&self) -> Value {
+        let mut rows: Vec<Value> = self.values.iter().map(|value| json!(value)).collect();
+        for extent in self.shape.iter().skip(1).rev() {
+            rows = rows.chunks(*extent).map(|row| json!(row)).collect();
+        }
+        json!({ "instances": rows })
+    }
+
+    fn content(&self) -> Bytes {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    /// TensorFlow Serving's message.
+    fn predict_request(&self) -> PredictRequest {
+        let size = |extent: &usize| tensor_shape_proto::Dim {
+            size: *extent as i64,
+            ..Default::default()
+        };
+        let tensor = TensorProto {
+            dtype: DataType::DtFloat.into(),
+            tensor_shape: Some(TensorShapeProto {
+                dim: self.shape.iter().map(size).collect(),
+                ..Default::default()
+            }),
+            tensor_content: self.content(),
+            ..Default::default()
+        };
+        PredictRequest {
+            model_spec: Some(ModelSpec {
+                name: self.name.to_owned(),
+                ..Default::default()
+            }),
+            inputs: [("x".to_owned(), tensor)].into(),
+            ..Default::default()
+        }
+    }
+
+    /// Triton's message.
+    fn infer_request(&self) -> ModelInferRequest {
+        ModelInferRequest {
+            model_name: self.name.to_owned(),
+            inputs: vec![InferInputTensor {
+                name: "x".to_owned(),
+                datatype: "FP32".to_owned(),
+                shape: self.shape.iter().map(|extent| *extent as i64).collect(),
+            }],
+            raw_input_contents: vec![self.content()],
+        }
+    }
+}
+
+/// `inference.ModelInferRequest` of the Open Inference Protocol, as far as it is needed.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ModelInferRequest {
+    #[prost(string, tag = "1")]
+    model_name: String,
+    #[prost(message, repeated, tag = "5")]
+    inputs: Vec<InferInputTensor>,
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    raw_input_contents: Vec<Bytes>,
+}
+
+/// `inference.ModelInferRequest.InferInputTensor`, as far as it is needed.
+#[derive(Clone, PartialEq, prost::Message)]
+struct InferInputTensor {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    datatype: String,
+    #[prost(int64, repeated, tag = "3")]
+    shape: Vec<i64>,
+}
+
+/// Which server.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Kind {
+    /// Salver with an engine.
+    Salver(&'static str),
+    /// A handler that computes in Rust: axum for REST, tonic for gRPC.
+    Bare,
+    /// FastAPI and ONNX Runtime.
+    FastApi,
+    /// Triton with its Python backend and ONNX Runtime.
+    Triton,
+}
+
+/// How a server is asked.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Api {
+    /// JSON rows.
+    Rest,
+    /// JSON rows to a handler in the event loop, where a server has one of its own.
+    RestAsync,
+    /// A binary tensor.
+    Grpc,
+}
+
+impl Api {
+    /// Returns the name in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "REST",
+            Self::RestAsync => "REST, async",
+            Self::Grpc => "gRPC",
+        }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Which one.
+    pub(crate) kind: Kind,
+    /// What runs.
+    pub(crate) process: Process,
+    http_port: u16,
+    grpc_port: u16,
+}
+
+impl Server {
+    /// Starts a server on some models.
+    pub(crate) fn start(kind: Kind, programs: &Programs, models: &[&Model]) -> Result<Self> {
+        let (http_port, grpc_port) = (free_port()?, free_port()?);
+        let folder = tempfile::tempdir_in(&programs.folder)?.keep();
+        let (command, ready) = match kind {
+            Kind::Salver(engine) => (salver(programs, engine, &folder, models, [http_port, grpc_port])?, "/readyz"),
+            Kind::Bare => {
+                let mut command = Command::new(&programs.bare);
+                command.args([http_port.to_string(), grpc_port.to_string()]);
+                (command, "/ready")
+            }
+            Kind::FastApi => (fastapi(programs, &folder, models, http_port)?, "/ready"),
+            Kind::Triton => (
+                triton(programs, &folder, models, [http_port, grpc_port])?,
+                "/v2/health/ready",
+            ),
+        };
+        let log = folder.join("log");
+        Ok(Self {
+            kind,
+            process: Process::start(&kind.name(), command, &log, http_port, ready)?,
+            http_port,
+            grpc_port,
+        })
+    }
+
+    /// Returns where and what a request for a model is, if the server speaks that API.
+    pub(crate) fn target(&self, api: Api, model: &Model) -> Option<Target> {
+        let rows = || serde_json::to_vec(&model.instances()).expect("JSON of numbers");
+        let request = match (self.kind, api) {
+            (Kind::Salver(_) | Kind::Bare, Api::Rest) => {
+                Request::post(&format!("/v1/models/{}:predict", model.name), &rows())
+            }
+            (Kind::Salver(_) | Kind::Bare, Api::Grpc) => Request::call(PREDICT, &model.predict_request()),
+            (Kind::FastApi, Api::Rest) => Request::post("/sync", &rows()),
+            (Kind::FastApi, Api::RestAsync) => Request::post("/async", &rows()),
+            (Kind::Triton, Api::Rest) => {
+                let input = json!({"name": "x", "shape": model.shape, "datatype": "FP32", "data": model.values});
+                let body = json!({ "inputs": [input] }).to_string();
+                Request::post(&format!("/v2/models/{}/infer", model.name), body.as_bytes())
+            }
+            (Kind::Triton, Api::Grpc) => Request::call(MODEL_INFER, &model.infer_request()),
+            _ => return None,
+        };
+        let port = if api == Api::Grpc { self.grpc_port } else { self.http_port };
+        Some(Target { port, request })
+    }
+
+    /// Returns the port of HTTP.
+    pub(crate) fn http_port(&self) -> u16 {
+        self.http_port
+    }
+}
+
+impl Kind {
+    /// Returns the name in tables.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Salver("rten") => "Salver".to_owned(),
+            Self::Salver(engine) => format!("Salver, {engine}"),
+            Self::Bare => "bare handler".to_owned(),
+            Self::FastApi => "FastAPI".to_owned(),
+            Self::Triton => "Triton".to_owned(),
+        }
+    }
+}
+
+fn salver(
+    programs: &Programs,
+    engine: &str,
+    folder: &Path,
+    models: &[&Model],
+    [http_port, grpc_port]: [u16; 2],
+) -> Result<Command> {
+    for model in models {
+        let version = folder.join("models").join(model.name).join("1");
+        fs::create_dir_all(&version)?;
+        fs::write(version.join("model.onnx"), &model.bytes)?;
+        fs::write(version.with_file_name("model.toml"), &model.settings)?;
+    }
+    let mut command = Command::new(&programs.salver);
+    command
+        .arg("serve")
+        .arg(folder.join("models"))
+        .args(["--host=127.0.0.1", "--log-format=json"])
+        .arg(format!("--engine={engine}"))
+        .arg(format!("--rest_api_port={http_port}"))
+        .arg(format!("--port={grpc_port}"));
+    if let Some(engines) = &programs.engines {
+        command.env("SALVER_CACHE_DIR", engines);
+    }
+    Ok(command)
+}
+
+/// FastAPI serves one model: the first.
+fn fastapi(programs: &Programs, folder: &Path, models: &[&Model], port: u16) -> Result<Command> {
+    let file = folder.join("model.onnx");
+    fs::write(&file, &models.first().context("no model")?.bytes)?;
+    let mut command = Command::new(programs.peers()?.join("bin/python"));
+    command
+        .args(["-m", "uvicorn", "fastapi_app:app", "--no-access-log", "--log-level=warning"])
+        .arg(format!("--app-dir={}", source_folder().display()))
+        .arg(format!("--port={port}"))
+        .env("MODEL", file);
+    Ok(command)
+}
+
+fn triton(programs: &Programs, folder: &Path, models: &[&Model], ports: [u16; 2]) -> Result<Command> {
+    let packages = programs.packages()?;
+    let wheel = packages.join("pytriton/tritonserver");
+    let backend = folder.join("backends/python");
+    fs::create_dir_all(&backend)?;
+    // Its Python sees what is beside the backend, and no virtual environment.
+    let version = packages.parent().and_then(Path::file_name).context("no folder of packages")?;
+    let version = version.to_string_lossy().replace("python", "");
+    let stubs = wheel.join("python_backend_stubs").join(version);
+    for parts in [&wheel.join("backends/python"), &stubs, &packages] {
+        for entry in fs::read_dir(parts).with_context(|| format!("{} cannot be read", parts.display()))? {
+            let entry = entry?;
+            std::os::unix::fs::symlink(entry.path(), backend.join(entry.file_name())).or_else(|error| {
+                match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => Ok(()),
+                    _ => Err(error),
+                }
+            })?;
+        }
+    }
+    for model in models {
+        let version = folder.join("models").join(model.name).join("1");
+        fs::create_dir_all(&version)?;
+        fs::write(version.join("model.onnx"), &model.bytes)?;
+        fs::copy(source_folder().join("triton_model.py"), version.join("model.py"))?;
+        let dims = vec!["-1"; model.shape.len()].join(", ");
+        let config = format!(
+            "name: \"{}\"\nbackend: \"python\"\nmax_batch_size: 0\n\
+             input {{ name: \"x\" data_type: TYPE_FP32 dims: [ {dims} ] }}\n\
+             output {{ name: \"y\" data_type: TYPE_FP32 dims: [ {dims} ] }}\n\
+             instance_group {{ count: 2 kind: KIND_CPU }}\n",
+            model.name
+        );
+        fs::write(version.with_file_name("config.pbtxt"), config)?;
+    }
+    let libraries = programs.python_libraries()?;
+    let mut command = Command::new(wheel.join("bin/tritonserver"));
+    command
+        .arg(format!("--model-repository={}", folder.join("models").display()))
+        .arg(format!("--backend-directory={}", folder.join("backends").display()))
+        .arg(format!("--http-port={}", ports[0]))
+        .arg(format!("--grpc-port={}", ports[1]))
+        .args(["--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--allow-metrics=false"])
+        .env(
+            "LD_LIBRARY_PATH",
+            format!("{}:{libraries}", packages.join("nvidia_pytriton.libs").display()),
+        );
+    Ok(command)
+}
+
+impl Programs {
+    fn peers(&self) -> Result<&Path> {
+        self.peers.as_deref().context("no --peers")
+    }
+
+    /// Returns the folder of the peers' Python packages.
+    fn packages(&self) -> Result<PathBuf> {
+        let lib = self.peers()?.join("lib");
+        for entry in fs::read_dir(&lib)? {
+            let packages = entry?.path().join("site-packages");
+            if packages.is_dir() {
+                return Ok(packages);
+            }
+        }
+        anyhow::bail!("{} has no site-packages", lib.display())
+    }
+
+    /// Returns the folder of libpython.
+    fn python_libraries(&self) -> Result<String> {
+        let output = Command::new(self.peers()?.join("bin/python"))
+            .args(["-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"])
+            .output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+}
+
+/// Returns the folder of the peers' sources.
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
