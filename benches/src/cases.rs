@@ -53,13 +53,37 @@ pub(crate) type Case = (&'static str, &'static str, fn(&mut Bench) -> Result<()>
 /// All cases, in the order in which they run.
 pub(crate) const CASES: &[Case] = &[
     ("tiny", "y = 0.5 x + 2 at 1 and 16 connections", light::tiny),
-    ("cpu", "server CPU time for each tiny request and each picture", light::cpu),
+    (
+        "cpu",
+        "server CPU time for each tiny request and each picture",
+        light::cpu,
+    ),
     ("start", "start to first answer, memory", light::start),
-    ("batching", "a memory-bound network, batched and not", heavy::batching),
-    ("cheap-batching", "what batching costs a cheap network", heavy::cheap_batching),
-    ("picture", "ResNet101 by gRPC and by JSON rows", heavy::picture),
-    ("neighbours", "a tiny model beside ResNet101", heavy::neighbours),
-    ("overload", "two, five and ten times the capacity", overload::overload),
+    (
+        "batching",
+        "a memory-bound network, batched and not",
+        heavy::batching,
+    ),
+    (
+        "cheap-batching",
+        "what batching costs a cheap network",
+        heavy::cheap_batching,
+    ),
+    (
+        "picture",
+        "ResNet101 by gRPC and by JSON rows",
+        heavy::picture,
+    ),
+    (
+        "neighbours",
+        "a tiny model beside ResNet101",
+        heavy::neighbours,
+    ),
+    (
+        "overload",
+        "two, five and ten times the capacity",
+        overload::overload,
+    ),
     ("million", "memory over a million requests", light::million),
 ];
 
@@ -69,10 +93,13 @@ impl Bench {
         eprintln!("  {what}");
     }
 
-    /// Starts a server of each kind on the same models; peers only if they are to be measured.
+    /// Starts a server of each kind on the same models; those only that are installed.
     pub(crate) fn start(&self, kinds: &[Kind], models: &[&Model]) -> Result<Vec<Server>> {
-        let has_peers = self.programs.peers.is_some();
-        let is_wanted = |kind: &&Kind| has_peers || !matches!(kind, Kind::FastApi | Kind::Triton);
+        let is_wanted = |kind: &&Kind| match kind {
+            Kind::FastApi | Kind::Triton => self.programs.peers.is_some(),
+            Kind::Salver(engine) => *engine == "rten" || self.programs.engines.is_some(),
+            Kind::Bare => true,
+        };
         kinds
             .iter()
             .filter(is_wanted)
@@ -121,7 +148,8 @@ impl Bench {
         self.report.add(case, who, RATE, sample.rate());
         self.report.add(case, who, P50, sample.millis(0.5));
         self.report.add(case, who, P99, sample.millis(0.99));
-        self.report.add(case, who, CPU, cpu.as_secs_f64() * 1e6 / num_answers);
+        self.report
+            .add(case, who, CPU, cpu.as_secs_f64() * 1e6 / num_answers);
     }
 }
 

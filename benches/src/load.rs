@@ -185,7 +185,9 @@ pub(crate) fn closed(target: &Target, num_connections: usize, until: Until) -> R
             tasks.push(tokio::task::spawn_local(async move {
                 loop {
                     match until {
-                        Until::Elapsed(length) if begin.elapsed() >= length => return anyhow::Ok(()),
+                        Until::Elapsed(length) if begin.elapsed() >= length => {
+                            return anyhow::Ok(());
+                        }
                         _ if *left.borrow() == 0 => return Ok(()),
                         _ => *left.borrow_mut() -= 1,
                     }
@@ -215,7 +217,8 @@ pub(crate) fn open(target: &Target, rate: f64, length: Duration) -> Result<Sampl
         let mut tasks = tokio::task::JoinSet::new();
         while due < begin + length {
             tokio::time::sleep_until(due.into()).await;
-            let (sample, idle, num_open) = (Rc::clone(&sample), Rc::clone(&idle), Rc::clone(&num_open));
+            let (sample, idle, num_open) =
+                (Rc::clone(&sample), Rc::clone(&idle), Rc::clone(&num_open));
             let (target, sent_at) = (target.clone(), due);
             tasks.spawn_local(async move {
                 let answer = one(&target, &idle, &num_open).await;
@@ -237,7 +240,11 @@ pub(crate) fn open(target: &Target, rate: f64, length: Duration) -> Result<Sampl
 }
 
 /// Sends one request on an idle connection, or on a new one.
-async fn one(target: &Target, idle: &RefCell<Vec<Connection>>, num_open: &RefCell<usize>) -> Answer {
+async fn one(
+    target: &Target,
+    idle: &RefCell<Vec<Connection>>,
+    num_open: &RefCell<usize>,
+) -> Answer {
     let taken = idle.borrow_mut().pop();
     let mut connection = match taken {
         Some(connection) => connection,

@@ -63,14 +63,18 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
     };
     let mut cases = Vec::new();
     while let Some(flag) = arguments.next() {
-        let value = arguments.next().with_context(|| format!("{flag} has no value\n{HELP}"))?;
+        let value = arguments
+            .next()
+            .with_context(|| format!("{flag} has no value\n{HELP}"))?;
         match flag.as_str() {
             "--salver" => salver = Some(std::path::absolute(value)?),
             "--engines" => engines = Some(std::path::absolute(value)?),
             "--peers" => peers = Some(std::path::absolute(value)?),
             "--out" => out = Some(PathBuf::from(value)),
             "--rounds" => scale.rounds = value.parse().context("--rounds")?,
-            "--seconds" => scale.turn = Duration::try_from_secs_f64(value.parse().context("--seconds")?)?,
+            "--seconds" => {
+                scale.turn = Duration::try_from_secs_f64(value.parse().context("--seconds")?)?
+            }
             "--requests" => scale.requests = value.parse().context("--requests")?,
             "--only" => cases.push(case(&value)?),
             _ => bail!("there is no {flag}\n{HELP}"),
@@ -96,7 +100,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
 }
 
 fn case(name: &str) -> Result<&'static Case> {
-    let names = || CASES.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+    let names = || {
+        CASES
+            .iter()
+            .map(|(name, ..)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     CASES
         .iter()
         .find(|(known, ..)| *known == name)
@@ -104,10 +114,15 @@ fn case(name: &str) -> Result<&'static Case> {
 }
 
 fn run(options: Options) -> Result<()> {
-    let Options { mut bench, out, cases } = options;
+    let Options {
+        mut bench,
+        out,
+        cases,
+    } = options;
     for (name, what, play) in cases {
         eprintln!("{name}: {what}");
-        play(&mut bench).with_context(|| format!("{name} (logs are in {})", bench.programs.folder.display()))?;
+        play(&mut bench)
+            .with_context(|| format!("{name} (logs are in {})", bench.programs.folder.display()))?;
     }
     print!("{}", bench.report.tables());
     if let Some(out) = out {

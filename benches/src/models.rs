@@ -28,7 +28,14 @@ pub(crate) fn layers(widths: &[usize]) -> Vec<u8> {
     let mut value = "x".to_owned();
     let last = widths.len() - 2;
     for (idx, pair) in widths.windows(2).enumerate() {
-        let (weight, product) = (format!("w{idx}"), if idx == last { "y".to_owned() } else { format!("p{idx}") });
+        let (weight, product) = (
+            format!("w{idx}"),
+            if idx == last {
+                "y".to_owned()
+            } else {
+                format!("p{idx}")
+            },
+        );
         graph = graph
             .weight(&weight, &weights.of(&[pair[0], pair[1]]))
             .node("MatMul", &[&value, &weight], &[&product]);
@@ -52,7 +59,10 @@ pub(crate) fn picture_mean() -> Vec<u8> {
             "ReduceMean",
             &["x"],
             &["y"],
-            &[("axes", Attribute::Ints(vec![1, 2])), ("keepdims", Attribute::Int(0))],
+            &[
+                ("axes", Attribute::Ints(vec![1, 2])),
+                ("keepdims", Attribute::Int(0)),
+            ],
         )
         .output("y", DType::F32, &["n", "3"])
         .to_bytes()
@@ -112,10 +122,16 @@ struct Net {
 }
 
 impl Net {
-    fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[(&str, Attribute)]) -> String {
+    fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> String {
         self.num_values += 1;
         let output = format!("v{}", self.num_values);
-        self.graph = std::mem::take(&mut self.graph).node_with(operator, inputs, &[&output], attributes);
+        self.graph =
+            std::mem::take(&mut self.graph).node_with(operator, inputs, &[&output], attributes);
         output
     }
 
@@ -128,7 +144,10 @@ impl Net {
         let name = self.num_values;
         let (kernel, bias) = (format!("k{name}"), format!("b{name}"));
         self.graph = std::mem::take(&mut self.graph)
-            .weight(&kernel, &self.weights.of(&[channels[1], channels[0], size, size]))
+            .weight(
+                &kernel,
+                &self.weights.of(&[channels[1], channels[0], size, size]),
+            )
             .weight(&bias, &self.weights.of(&[channels[1]]));
         let pad = (size / 2) as i64;
         self.node(
@@ -142,7 +161,13 @@ impl Net {
         )
     }
 
-    fn bottleneck(&mut self, value: &str, num_channels: usize, width: usize, stride: i64) -> String {
+    fn bottleneck(
+        &mut self,
+        value: &str,
+        num_channels: usize,
+        width: usize,
+        stride: i64,
+    ) -> String {
         let narrow = self.conv(value, [num_channels, width], 1, 1);
         let narrow = self.relu(&narrow);
         let middle = self.conv(&narrow, [width, width], 3, stride);

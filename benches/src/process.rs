@@ -29,7 +29,13 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a command and waits until a path on its port answers with 200.
-    pub(crate) fn start(name: &str, mut command: Command, log: &Path, port: u16, ready: &str) -> Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        mut command: Command,
+        log: &Path,
+        port: u16,
+        ready: &str,
+    ) -> Result<Self> {
         let file = File::create(log)?;
         let begin = Instant::now();
         let child = command
@@ -47,7 +53,10 @@ impl Process {
         let request = format!("GET {ready} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let is_ready = || {
             let sent = on_one_thread(async {
-                HttpConnection::open(port).await?.send(request.as_bytes()).await
+                HttpConnection::open(port)
+                    .await?
+                    .send(request.as_bytes())
+                    .await
             });
             matches!(sent, Ok(Answer::Good))
         };
@@ -56,7 +65,10 @@ impl Process {
                 bail!("{name} ended with {status}; its log is {}", log.display());
             }
             if begin.elapsed() > PATIENCE {
-                bail!("{name} did not answer for {PATIENCE:?}; its log is {}", log.display());
+                bail!(
+                    "{name} did not answer for {PATIENCE:?}; its log is {}",
+                    log.display()
+                );
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -78,7 +90,10 @@ impl Process {
                 .collect();
             // `utime` and `stime`: fields 14 and 15 of proc(5), the name is the second.
             for field in [11, 12] {
-                ticks += fields.get(field).context("/proc/PID/stat is short")?.parse::<u64>()?;
+                ticks += fields
+                    .get(field)
+                    .context("/proc/PID/stat is short")?
+                    .parse::<u64>()?;
             }
         }
         Ok(Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND))
@@ -100,9 +115,16 @@ impl Process {
         let mut pids = vec![self.child.id()];
         let mut next = 0;
         while let Some(pid) = pids.get(next) {
-            for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("{} has ended", self.name))? {
-                let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-                pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            for task in fs::read_dir(format!("/proc/{pid}/task"))
+                .with_context(|| format!("{} has ended", self.name))?
+            {
+                let children =
+                    fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+                pids.extend(
+                    children
+                        .split_whitespace()
+                        .filter_map(|pid| pid.parse::<u32>().ok()),
+                );
             }
             next += 1;
         }

@@ -71,7 +71,14 @@ impl Report {
     }
 
     /// Compares two servers' medians with a goal, where both were measured.
-    pub(crate) fn ratio(&mut self, case: &str, whose: [&str; 2], what: &'static str, is: Is, goal: f64) {
+    pub(crate) fn ratio(
+        &mut self,
+        case: &str,
+        whose: [&str; 2],
+        what: &'static str,
+        is: Is,
+        goal: f64,
+    ) {
         let [this, other] = whose.map(|who| self.median(case, who, what));
         if let (Some(this), Some(other)) = (this, other) {
             let text = format!("{case}: {what}, {} to {}", whose[0], whose[1]);
@@ -98,7 +105,10 @@ impl Report {
                 case = &key.case;
                 write!(text, "\n{case}\n").expect("text can be written");
             }
-            let (low, high) = (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(0.0, f64::max));
+            let (low, high) = (
+                values.iter().copied().fold(f64::INFINITY, f64::min),
+                values.iter().copied().fold(0.0, f64::max),
+            );
             writeln!(
                 text,
                 "  {:<28} {:<28} {:>12.2}   {low:.2} to {high:.2}",
@@ -111,8 +121,17 @@ impl Report {
         text.push('\n');
         for goal in &self.goals {
             let word = if goal.is_met() { "met   " } else { "MISSED" };
-            let sense = if goal.is == Is::AtLeast { "at least" } else { "at most" };
-            writeln!(text, "{word} {:>8.3}, {sense} {:<6} {}", goal.measured, goal.goal, goal.what).expect("text can be written");
+            let sense = if goal.is == Is::AtLeast {
+                "at least"
+            } else {
+                "at most"
+            };
+            writeln!(
+                text,
+                "{word} {:>8.3}, {sense} {:<6} {}",
+                goal.measured, goal.goal, goal.what
+            )
+            .expect("text can be written");
         }
         text
     }
@@ -162,7 +181,11 @@ mod tests {
         report.ratio("tiny", ["this", "other"], "answers/s", Is::AtLeast, 4.0);
         report.ratio("tiny", ["this", "nobody"], "answers/s", Is::AtLeast, 4.0);
         report.ratio("tiny", ["this", "other"], "answers/s", Is::AtMost, 3.0);
-        let goals: Vec<(f64, bool)> = report.goals.iter().map(|goal| (goal.measured, goal.is_met())).collect();
+        let goals: Vec<(f64, bool)> = report
+            .goals
+            .iter()
+            .map(|goal| (goal.measured, goal.is_met()))
+            .collect();
         assert_eq!(goals, [(4.0, true), (4.0, false)]);
         assert!(report.tables().contains("MISSED"));
     }

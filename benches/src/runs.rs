@@ -26,7 +26,9 @@ impl Runs {
 pub(crate) fn total(server: &Server) -> Result<Runs> {
     let body = on_one_thread(async {
         let mut connection = HttpConnection::open(server.http_port()).await?;
-        connection.body(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await
+        connection
+            .body(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
     })?;
     parse(&String::from_utf8(body.1)?)
 }

@@ -1,9 +1,11 @@
 //! The servers that are compared, each started on the same model, and the requests that each takes.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -58,7 +60,9 @@ impl Model {
             settings: String::new(),
             shape: shape.to_vec(),
             // As many digits as a picture's values have in the JSON that clients write.
-            values: (0..len).map(|_| (random.f32() * 1e5).round() / 1e5).collect(),
+            values: (0..len)
+                .map(|_| (random.f32() * 1e5).round() / 1e5)
+                .collect(),
         }
     }
 
@@ -77,7 +81,11 @@ impl Model {
     }
 
     fn content(&self) -> Bytes {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+        self.values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect::<Vec<u8>>()
+            .into()
     }
 
     /// TensorFlow Serving's message.
@@ -193,7 +201,10 @@ impl Server {
         let (http_port, grpc_port) = (free_port()?, free_port()?);
         let folder = tempfile::tempdir_in(&programs.folder)?.keep();
         let (command, ready) = match kind {
-            Kind::Salver(engine) => (salver(programs, engine, &folder, models, [http_port, grpc_port])?, "/readyz"),
+            Kind::Salver(engine) => (
+                salver(programs, engine, &folder, models, [http_port, grpc_port])?,
+                "/readyz",
+            ),
             Kind::Bare => {
                 let mut command = Command::new(&programs.bare);
                 command.args([http_port.to_string(), grpc_port.to_string()]);
@@ -221,7 +232,9 @@ impl Server {
             (Kind::Salver(_) | Kind::Bare, Api::Rest) => {
                 Request::post(&format!("/v1/models/{}:predict", model.name), &rows())
             }
-            (Kind::Salver(_) | Kind::Bare, Api::Grpc) => Request::call(PREDICT, &model.predict_request()),
+            (Kind::Salver(_) | Kind::Bare, Api::Grpc) => {
+                Request::call(PREDICT, &model.predict_request())
+            }
             (Kind::FastApi, Api::Rest) => Request::post("/sync", &rows()),
             (Kind::FastApi, Api::RestAsync) => Request::post("/async", &rows()),
             (Kind::Triton, Api::Rest) => {
@@ -232,7 +245,11 @@ impl Server {
             (Kind::Triton, Api::Grpc) => Request::call(MODEL_INFER, &model.infer_request()),
             _ => return None,
         };
-        let port = if api == Api::Grpc { self.grpc_port } else { self.http_port };
+        let port = if api == Api::Grpc {
+            self.grpc_port
+        } else {
+            self.http_port
+        };
         Some(Target { port, request })
     }
 
@@ -265,7 +282,10 @@ fn salver(
     for model in models {
         let version = folder.join("models").join(model.name).join("1");
         fs::create_dir_all(&version)?;
-        fs::write(version.join("model.onnx"), &model.bytes)?;
+        // Written long ago, as models are: what was written just now is looked at twice before it is served.
+        let file = fs::File::create(version.join("model.onnx"))?;
+        (&file).write_all(&model.bytes)?;
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))?;
         fs::write(version.with_file_name("model.toml"), &model.settings)?;
     }
     let mut command = Command::new(&programs.salver);
@@ -288,38 +308,57 @@ fn fastapi(programs: &Programs, folder: &Path, models: &[&Model], port: u16) -> 
     fs::write(&file, &models.first().context("no model")?.bytes)?;
     let mut command = Command::new(programs.peers()?.join("bin/python"));
     command
-        .args(["-m", "uvicorn", "fastapi_app:app", "--no-access-log", "--log-level=warning"])
+        .args([
+            "-m",
+            "uvicorn",
+            "fastapi_app:app",
+            "--no-access-log",
+            "--log-level=warning",
+        ])
         .arg(format!("--app-dir={}", source_folder().display()))
         .arg(format!("--port={port}"))
         .env("MODEL", file);
     Ok(command)
 }
 
-fn triton(programs: &Programs, folder: &Path, models: &[&Model], ports: [u16; 2]) -> Result<Command> {
+fn triton(
+    programs: &Programs,
+    folder: &Path,
+    models: &[&Model],
+    ports: [u16; 2],
+) -> Result<Command> {
     let packages = programs.packages()?;
     let wheel = packages.join("pytriton/tritonserver");
     let backend = folder.join("backends/python");
     fs::create_dir_all(&backend)?;
     // Its Python sees what is beside the backend, and no virtual environment.
-    let version = packages.parent().and_then(Path::file_name).context("no folder of packages")?;
+    let version = packages
+        .parent()
+        .and_then(Path::file_name)
+        .context("no folder of packages")?;
     let version = version.to_string_lossy().replace("python", "");
     let stubs = wheel.join("python_backend_stubs").join(version);
     for parts in [&wheel.join("backends/python"), &stubs, &packages] {
-        for entry in fs::read_dir(parts).with_context(|| format!("{} cannot be read", parts.display()))? {
+        for entry in
+            fs::read_dir(parts).with_context(|| format!("{} cannot be read", parts.display()))?
+        {
             let entry = entry?;
-            std::os::unix::fs::symlink(entry.path(), backend.join(entry.file_name())).or_else(|error| {
-                match error.kind() {
+            std::os::unix::fs::symlink(entry.path(), backend.join(entry.file_name())).or_else(
+                |error| match error.kind() {
                     std::io::ErrorKind::AlreadyExists => Ok(()),
                     _ => Err(error),
-                }
-            })?;
+                },
+            )?;
         }
     }
     for model in models {
         let version = folder.join("models").join(model.name).join("1");
         fs::create_dir_all(&version)?;
         fs::write(version.join("model.onnx"), &model.bytes)?;
-        fs::copy(source_folder().join("triton_model.py"), version.join("model.py"))?;
+        fs::copy(
+            source_folder().join("triton_model.py"),
+            version.join("model.py"),
+        )?;
         let dims = vec!["-1"; model.shape.len()].join(", ");
         let config = format!(
             "name: \"{}\"\nbackend: \"python\"\nmax_batch_size: 0\n\
@@ -333,14 +372,27 @@ fn triton(programs: &Programs, folder: &Path, models: &[&Model], ports: [u16; 2]
     let libraries = programs.python_libraries()?;
     let mut command = Command::new(wheel.join("bin/tritonserver"));
     command
-        .arg(format!("--model-repository={}", folder.join("models").display()))
-        .arg(format!("--backend-directory={}", folder.join("backends").display()))
+        .arg(format!(
+            "--model-repository={}",
+            folder.join("models").display()
+        ))
+        .arg(format!(
+            "--backend-directory={}",
+            folder.join("backends").display()
+        ))
         .arg(format!("--http-port={}", ports[0]))
         .arg(format!("--grpc-port={}", ports[1]))
-        .args(["--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--allow-metrics=false"])
+        .args([
+            "--http-address=127.0.0.1",
+            "--grpc-address=127.0.0.1",
+            "--allow-metrics=false",
+        ])
         .env(
             "LD_LIBRARY_PATH",
-            format!("{}:{libraries}", packages.join("nvidia_pytriton.libs").display()),
+            format!(
+                "{}:{libraries}",
+                packages.join("nvidia_pytriton.libs").display()
+            ),
         );
     Ok(command)
 }
@@ -365,7 +417,10 @@ impl Programs {
     /// Returns the folder of libpython.
     fn python_libraries(&self) -> Result<String> {
         let output = Command::new(self.peers()?.join("bin/python"))
-            .args(["-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"])
+            .args([
+                "-c",
+                "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))",
+            ])
             .output()?;
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }

@@ -8,11 +8,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context as _, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use salver_proto::tensorflow::serving::prediction_service_server::{PredictionService, PredictionServiceServer};
+use salver_proto::tensorflow::serving::prediction_service_server::{
+    PredictionService, PredictionServiceServer,
+};
 use salver_proto::tensorflow::serving::{
-    ClassificationRequest, ClassificationResponse, GetModelMetadataRequest, GetModelMetadataResponse,
-    MultiInferenceRequest, MultiInferenceResponse, PredictRequest, PredictResponse, RegressionRequest,
-    RegressionResponse,
+    ClassificationRequest, ClassificationResponse, GetModelMetadataRequest,
+    GetModelMetadataResponse, MultiInferenceRequest, MultiInferenceResponse, PredictRequest,
+    PredictResponse, RegressionRequest, RegressionResponse,
 };
 use salver_proto::tensorflow::{DataType, TensorProto, TensorShapeProto, tensor_shape_proto};
 use serde::{Deserialize, Serialize};
@@ -58,17 +60,34 @@ struct Bare;
 
 #[tonic::async_trait]
 impl PredictionService for Bare {
-    async fn predict(&self, request: tonic::Request<PredictRequest>) -> Result<Response<PredictResponse>, Status> {
-        let PredictRequest { model_spec, mut inputs, .. } = request.into_inner();
-        let x = inputs.remove("x").ok_or_else(|| Status::invalid_argument("no x"))?;
+    async fn predict(
+        &self,
+        request: tonic::Request<PredictRequest>,
+    ) -> Result<Response<PredictResponse>, Status> {
+        let PredictRequest {
+            model_spec,
+            mut inputs,
+            ..
+        } = request.into_inner();
+        let x = inputs
+            .remove("x")
+            .ok_or_else(|| Status::invalid_argument("no x"))?;
         let (chunks, _) = x.tensor_content.as_chunks::<4>();
-        let values: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
-        let is_picture = model_spec.as_ref().is_some_and(|spec| spec.name == "picture");
+        let values: Vec<f32> = chunks
+            .iter()
+            .map(|chunk| f32::from_le_bytes(*chunk))
+            .collect();
+        let is_picture = model_spec
+            .as_ref()
+            .is_some_and(|spec| spec.name == "picture");
         let (y, shape) = match is_picture {
             true => (channel_means(&values), vec![1, NUM_CHANNELS as i64]),
             false => (half_plus_two(values), vec![chunks.len() as i64]),
         };
-        let dim = |size: i64| tensor_shape_proto::Dim { size, ..Default::default() };
+        let dim = |size: i64| tensor_shape_proto::Dim {
+            size,
+            ..Default::default()
+        };
         let y = TensorProto {
             dtype: DataType::DtFloat.into(),
             tensor_shape: Some(TensorShapeProto {
@@ -91,7 +110,10 @@ impl PredictionService for Bare {
         Err(Status::unimplemented("Predict only"))
     }
 
-    async fn regress(&self, _: tonic::Request<RegressionRequest>) -> Result<Response<RegressionResponse>, Status> {
+    async fn regress(
+        &self,
+        _: tonic::Request<RegressionRequest>,
+    ) -> Result<Response<RegressionResponse>, Status> {
         Err(Status::unimplemented("Predict only"))
     }
 
@@ -113,7 +135,12 @@ impl PredictionService for Bare {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut ports = std::env::args().skip(1).map(|port| port.parse::<u16>());
-    let mut port = || ports.next().context("usage: bare HTTP_PORT GRPC_PORT")?.context("a port is a number");
+    let mut port = || {
+        ports
+            .next()
+            .context("usage: bare HTTP_PORT GRPC_PORT")?
+            .context("a port is a number")
+    };
     let (http_port, grpc_port) = (port()?, port()?);
     let app = Router::new()
         .route("/ready", get(async || "ready"))

@@ -17,10 +17,18 @@ const BATCHING: &str = "[batching]\nmax_batch_size = 64\n";
 fn pair(widths: &[usize]) -> [Model; 2] {
     let bytes = models::layers(widths);
     let model = |name, settings| Model::new(name, bytes.clone(), &[1, widths[0]]).with(settings);
-    [model("alone", "batching = false\n"), model("batched", BATCHING)]
+    [
+        model("alone", "batching = false\n"),
+        model("batched", BATCHING),
+    ]
 }
 
-fn alternate(bench: &mut Bench, case: &str, models: &[Model; 2], (num_connections, until): (usize, Until)) -> Result<()> {
+fn alternate(
+    bench: &mut Bench,
+    case: &str,
+    models: &[Model; 2],
+    (num_connections, until): (usize, Until),
+) -> Result<()> {
     let servers = bench.start(&[SALVER], &[&models[0], &models[1]])?;
     let server = &servers[0];
     for round in 0..=bench.scale.rounds {
@@ -29,7 +37,9 @@ fn alternate(bench: &mut Bench, case: &str, models: &[Model; 2], (num_connection
             turns.reverse();
         }
         for model in turns {
-            let target = server.target(Api::Grpc, model).context("Salver speaks gRPC")?;
+            let target = server
+                .target(Api::Grpc, model)
+                .context("Salver speaks gRPC")?;
             let before = server.process.cpu()?;
             let sample = closed(&target, num_connections, until)?.check(model.name)?;
             let cpu = server.process.cpu()? - before;
@@ -51,8 +61,12 @@ pub(super) fn batching(bench: &mut Bench) -> Result<()> {
         alternate(bench, &case, &models, (num_connections, until))?;
     }
     let whose = ["batched", "alone"];
-    bench.report.ratio("batching, 64 connections", whose, RATE, Is::AtLeast, 5.0);
-    bench.report.ratio("batching, 1 connections", whose, P50, Is::AtMost, 1.05);
+    bench
+        .report
+        .ratio("batching, 64 connections", whose, RATE, Is::AtLeast, 5.0);
+    bench
+        .report
+        .ratio("batching, 1 connections", whose, P50, Is::AtMost, 1.05);
     Ok(())
 }
 
@@ -63,7 +77,9 @@ pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
         let case = format!("cheap batching, {num_connections} connections");
         let until = Until::Count(bench.scale.requests);
         alternate(bench, &case, &models, (num_connections, until))?;
-        bench.report.ratio(&case, ["batched", "alone"], CPU, Is::AtMost, 1.03);
+        bench
+            .report
+            .ratio(&case, ["batched", "alone"], CPU, Is::AtMost, 1.03);
     }
     Ok(())
 }
@@ -80,12 +96,20 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
         let before = runs::total(&servers[0])?;
         bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
         let run = runs::total(&servers[0])?.mean_since(before);
-        let rate = bench.report.median("picture", &us, RATE).unwrap_or(f64::NAN);
+        let rate = bench
+            .report
+            .median("picture", &us, RATE)
+            .unwrap_or(f64::NAN);
         let p50 = bench.report.median("picture", &us, P50).unwrap_or(f64::NAN);
         bench.report.add("picture", &us, SHARE, run * rate);
         bench.report.add("picture", &us, LAYER, p50 - run * 1e3);
         let least = if api == Api::Grpc { 0.97 } else { 0.92 };
-        bench.report.goal(format!("picture: {SHARE}, {us}"), run * rate, Is::AtLeast, least);
+        bench.report.goal(
+            format!("picture: {SHARE}, {us}"),
+            run * rate,
+            Is::AtLeast,
+            least,
+        );
     }
     Ok(())
 }
@@ -98,8 +122,13 @@ pub(super) fn neighbours(bench: &mut Bench) -> Result<()> {
     let other = bench.start(&[SALVER], &[&slow])?;
     let until = Until::Elapsed(bench.scale.turn);
     for round in 0..=bench.scale.rounds {
-        for (name, busy) in [("beside ResNet101", &both[0]), ("beside a process", &other[0])] {
-            let target = both[0].target(Api::Grpc, &tiny).context("Salver speaks gRPC")?;
+        for (name, busy) in [
+            ("beside ResNet101", &both[0]),
+            ("beside a process", &other[0]),
+        ] {
+            let target = both[0]
+                .target(Api::Grpc, &tiny)
+                .context("Salver speaks gRPC")?;
             let sample = beside(busy, &slow, || closed(&target, 1, until))?.check(name)?;
             if round > 0 {
                 bench.add("neighbours", name, &sample, std::time::Duration::ZERO);
@@ -107,13 +136,17 @@ pub(super) fn neighbours(bench: &mut Bench) -> Result<()> {
         }
     }
     let whose = ["beside ResNet101", "beside a process"];
-    bench.report.ratio("neighbours", whose, P99, Is::AtMost, 3.0);
+    bench
+        .report
+        .ratio("neighbours", whose, P99, Is::AtMost, 3.0);
     Ok(())
 }
 
 /// Does something while one request after the other keeps a server busy.
 fn beside<T>(server: &Server, model: &Model, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let target = server.target(Api::Grpc, model).context("Salver speaks gRPC")?;
+    let target = server
+        .target(Api::Grpc, model)
+        .context("Salver speaks gRPC")?;
     let is_over = std::sync::atomic::AtomicBool::new(false);
     let is_over = &is_over;
     thread::scope(|scope| {

@@ -23,8 +23,12 @@ const RECOVERY: Duration = Duration::from_secs(1);
 
 /// Every server under the usual load, two, five and ten times its capacity, and the usual load again.
 pub(super) fn overload(bench: &mut Bench) -> Result<()> {
-    let model = Model::new("network", models::layers(&[512, 4096, 4096, 2560, 10]), &[1, 512])
-        .with("max_wait_micros = 60000\n");
+    let model = Model::new(
+        "network",
+        models::layers(&[512, 4096, 4096, 2560, 10]),
+        &[1, 512],
+    )
+    .with("max_wait_micros = 60000\n");
     for kind in [SALVER, Kind::FastApi, Kind::Triton] {
         for server in bench.start(&[kind], &[&model])? {
             for api in [Api::Rest, Api::Grpc] {
@@ -40,21 +44,42 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
 fn play(bench: &mut Bench, server: &Server, name: &str, target: &Target) -> Result<()> {
     let is_ours = server.kind == SALVER;
     closed(target, NUM_CONNECTIONS, Until::Count(100))?.check(name)?;
-    let capacity = closed(target, NUM_CONNECTIONS, Until::Elapsed(bench.scale.turn * 2))?.check(name)?.rate();
-    bench.report.add("overload", name, "capacity, answers/s", capacity);
+    let capacity = closed(
+        target,
+        NUM_CONNECTIONS,
+        Until::Elapsed(bench.scale.turn * 2),
+    )?
+    .check(name)?
+    .rate();
+    bench
+        .report
+        .add("overload", name, "capacity, answers/s", capacity);
     let usual = open(target, USUAL * capacity, bench.scale.turn * 4)?;
     let tail = usual.millis(0.99);
-    bench.tell(&format!("{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"));
+    bench.tell(&format!(
+        "{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"
+    ));
     let memory = server.process.memory()? as f64;
     for (factor, share) in OVERLOADS {
         let sample = open(target, factor * capacity, bench.scale.turn * 4)?;
         let case = format!("overload, {factor} times");
         let (goodput, p99) = (sample.rate() / capacity, sample.millis(0.99));
         let refusal = quantile_millis(&sample.refusals, 0.99);
-        bench.report.add(&case, name, "goodput of capacity", goodput);
-        bench.report.add(&case, name, "p99 of that at 0.8", p99 / tail);
-        bench.report.add(&case, name, "p99 of refusals, ms", refusal);
-        bench.report.add(&case, name, "neither answered nor refused", sample.bad as f64);
+        bench
+            .report
+            .add(&case, name, "goodput of capacity", goodput);
+        bench
+            .report
+            .add(&case, name, "p99 of that at 0.8", p99 / tail);
+        bench
+            .report
+            .add(&case, name, "p99 of refusals, ms", refusal);
+        bench.report.add(
+            &case,
+            name,
+            "neither answered nor refused",
+            sample.bad as f64,
+        );
         bench.tell(&format!(
             "{name}: {factor} times: {:.0} % of the capacity answered, p99 {p99:.1} ms; {} refused, p99 {refusal:.1} ms; {} bad",
             goodput * 100.0,
@@ -62,18 +87,38 @@ fn play(bench: &mut Bench, server: &Server, name: &str, target: &Target) -> Resu
             sample.bad
         ));
         if is_ours {
-            bench.report.goal(format!("{case}: goodput of capacity, {name}"), goodput, Is::AtLeast, share);
-            bench.report.goal(format!("{case}: p99 of that at {USUAL}, {name}"), p99 / tail, Is::AtMost, MOST_TAIL);
+            bench.report.goal(
+                format!("{case}: goodput of capacity, {name}"),
+                goodput,
+                Is::AtLeast,
+                share,
+            );
+            bench.report.goal(
+                format!("{case}: p99 of that at {USUAL}, {name}"),
+                p99 / tail,
+                Is::AtMost,
+                MOST_TAIL,
+            );
         }
     }
     std::thread::sleep(RECOVERY);
     let after = open(target, USUAL * capacity, bench.scale.turn * 4)?;
     let grown = server.process.memory()? as f64 / memory;
-    bench.tell(&format!("{name}: afterwards p99 {:.1} ms, memory {grown:.3} times", after.millis(0.99)));
+    bench.tell(&format!(
+        "{name}: afterwards p99 {:.1} ms, memory {grown:.3} times",
+        after.millis(0.99)
+    ));
     if is_ours {
         let text = format!("overload: p99 a second after the end of that before, {name}");
-        bench.report.goal(text, after.millis(0.99) / tail, Is::AtMost, MOST_TAIL);
-        bench.report.goal(format!("overload: memory after of that before, {name}"), grown, Is::AtMost, 1.1);
+        bench
+            .report
+            .goal(text, after.millis(0.99) / tail, Is::AtMost, MOST_TAIL);
+        bench.report.goal(
+            format!("overload: memory after of that before, {name}"),
+            grown,
+            Is::AtMost,
+            1.1,
+        );
     }
     Ok(())
 }

@@ -43,7 +43,11 @@ impl GrpcConnection {
     }
 
     /// Sends a message, its prefix before it, and returns what the answer's body holds.
-    pub(crate) async fn call(&mut self, path: &'static str, framed: Bytes) -> Result<(Answer, Bytes)> {
+    pub(crate) async fn call(
+        &mut self,
+        path: &'static str,
+        framed: Bytes,
+    ) -> Result<(Answer, Bytes)> {
         let mut client = self.client.clone().ready().await?;
         let request = Request::post(format!("http://localhost{path}"))
             .header("te", "trailers")

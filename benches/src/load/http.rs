@@ -75,7 +75,10 @@ fn content_length(head: &[u8]) -> Result<usize> {
             return number.trim().parse().context("content-length");
         }
     }
-    bail!("an answer without content-length: {}", String::from_utf8_lossy(head))
+    bail!(
+        "an answer without content-length: {}",
+        String::from_utf8_lossy(head)
+    )
 }
 
 #[cfg(test)]
@@ -84,7 +87,10 @@ mod tests {
 
     #[test]
     fn the_length_is_read_whatever_its_case() {
-        assert_eq!(content_length(b"HTTP/1.1 200 OK\r\ncontent-Length: 12\r\nx: y").unwrap(), 12);
+        assert_eq!(
+            content_length(b"HTTP/1.1 200 OK\r\ncontent-Length: 12\r\nx: y").unwrap(),
+            12
+        );
         assert!(content_length(b"HTTP/1.1 200 OK\r\n").is_err());
     }
 }
