@@ -47,7 +47,15 @@ impl Options {
 
 /// Measures.
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
-    shell::run(shell.cargo(&["build", "--locked", "--release", "-p", "salver", "-p", "salver-benches"]))?;
+    shell::run(shell.cargo(&[
+        "build",
+        "--locked",
+        "--release",
+        "-p",
+        "salver",
+        "-p",
+        "salver-benches",
+    ]))?;
     let binaries = target(shell).join("release");
     let mut bench = shell.program(binaries.join("salver-benches"), &[]);
     bench
@@ -73,7 +81,16 @@ fn install_peers(shell: &Shell) -> Result<()> {
     if !python.exists() {
         shell::run(shell.program("python3", &["-m", "venv", PEERS]))?;
     }
-    let mut install = shell.program(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    let mut install = shell.program(
+        &python,
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ],
+    );
     install.args(PACKAGES);
     if !shell::succeeds(install) {
         bail!("the peers cannot be installed; --no-peers measures without them");

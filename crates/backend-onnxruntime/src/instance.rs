@@ -60,6 +60,10 @@ impl Instance for OrtInstance {
             .map(|(&output, value)| convert::output(&signature.outputs[output], value, &lent))
             .collect()
     }
+
+    fn runs_in_caller(&self) -> bool {
+        true
+    }
 }
 
 fn invalid(message: String) -> BackendError {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rten::{NodeId, RunError, RunErrorKind, RunOptions, ThreadPool, Value, ValueOrView};
-use salver_backend::{BackendError, Inputs, Instance, Outputs, Requested};
+use salver_backend::{BackendError, Host, Inputs, Instance, Outputs, Requested};
 use salver_tensor::{Tensor, TensorSpec};
 
 use crate::model::Shared;
@@ -12,11 +12,16 @@ use crate::{PLATFORM, convert};
 pub(crate) struct RtenInstance {
     shared: Arc<Shared>,
     pool: Arc<ThreadPool>,
+    is_hosted: bool,
 }
 
 impl RtenInstance {
-    pub(crate) fn new(shared: Arc<Shared>, pool: Arc<ThreadPool>) -> Self {
-        Self { shared, pool }
+    pub(crate) fn new(shared: Arc<Shared>, pool: Arc<ThreadPool>, is_hosted: bool) -> Self {
+        Self {
+            shared,
+            pool,
+            is_hosted,
+        }
     }
 
     fn run_nodes(
@@ -76,6 +81,20 @@ impl Instance for RtenInstance {
             .filter_map(|&output| position(output))
             .map(|idx| tensors[idx].clone())
             .collect())
+    }
+
+    /// rten runs in a thread of the pool, whoever asks; who asks from there is spared two changes of threads.
+    fn host(&self) -> Option<Arc<dyn Host>> {
+        let host = PoolHost(Arc::clone(&self.pool));
+        self.is_hosted.then(|| Arc::new(host) as Arc<dyn Host>)
+    }
+}
+
+struct PoolHost(Arc<ThreadPool>);
+
+impl Host for PoolHost {
+    fn work(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.run(work);
     }
 }
 

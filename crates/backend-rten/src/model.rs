@@ -12,7 +12,12 @@ pub(crate) struct RtenModel {
     signatures: Signatures,
     shared: Arc<Shared>,
     num_threads: usize,
+    is_hosted: bool,
 }
+
+/// The most operators of a graph whose instances live in a thread of rten's pool: rten follows a graph recursively before
+/// it runs it in the pool, whose threads have a stack of 2 MiB, an eighth of an instance thread's.
+const MAX_HOSTED_NODES: usize = 1_000;
 
 /// What all instances of a model use.
 pub(crate) struct Shared {
@@ -47,6 +52,7 @@ impl RtenModel {
                 outputs,
             }),
             num_threads: config.num_threads.get(),
+            is_hosted: header.num_nodes <= MAX_HOSTED_NODES,
         })
     }
 }
@@ -63,6 +69,7 @@ impl Model for RtenModel {
         Ok(Box::new(RtenInstance::new(
             Arc::clone(&self.shared),
             Arc::new(pool),
+            self.is_hosted,
         )))
     }
 }

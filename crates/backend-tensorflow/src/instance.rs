@@ -135,6 +135,10 @@ impl Instance for TfInstance {
             })
             .collect()
     }
+
+    fn runs_in_caller(&self) -> bool {
+        true
+    }
 }
 
 /// Returns the input that an output is, if it is one.

@@ -16,6 +16,7 @@ pub mod onnx;
 mod registry;
 mod signature;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use salver_tensor::Tensor;
@@ -97,6 +98,27 @@ pub trait Instance: Send {
         inputs: &Inputs<'_>,
         outputs: &Requested<'_>,
     ) -> Result<Outputs, BackendError>;
+
+    /// Returns whether a run goes on in the thread that asks for it, with a stack as any thread has: a short one is then
+    /// not worth handing to another.
+    fn runs_in_caller(&self) -> bool {
+        false
+    }
+
+    /// Returns the engine's own thread that this instance runs in, if it has one: whoever runs the instance from there need
+    /// not be waited for by another thread.
+    fn host(&self) -> Option<Arc<dyn Host>> {
+        None
+    }
+}
+
+/// A thread of an engine that others may work in.
+pub trait Host: Send + Sync {
+    /// Does some work in the thread.
+    ///
+    /// # Blocking
+    /// Until the work is done.
+    fn work(&self, work: Box<dyn FnOnce() + Send>);
 }
 
 /// What an instance is run on.

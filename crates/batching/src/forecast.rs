@@ -8,11 +8,19 @@ const SLOWER: u32 = 8;
 /// How much one that took less counts: to turn away a request that could have been answered is the worse mistake.
 const FASTER: u32 = 2;
 
+/// The longest run that is called short: handing one to another thread and its answer back costs a good part of this.
+const SHORT: Duration = Duration::from_micros(100);
+
+/// How many runs have to be short before the next is expected to be, and how many a long one undoes.
+const SHORT_RUNS: u32 = 32;
+
 /// What is known of a model's runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Forecast {
     /// How long one is expected to take; `None` before the first.
     run: Option<Duration>,
+    /// Short runs, less what long ones undid.
+    num_short: u32,
 }
 
 impl Forecast {
@@ -23,6 +31,16 @@ impl Forecast {
             Some(expected) if run < expected => expected - (expected - run) / FASTER,
             Some(expected) => expected + (run - expected) / SLOWER,
         });
+        self.num_short = match run <= SHORT {
+            true => (self.num_short + 1).min(2 * SHORT_RUNS),
+            false => self.num_short.saturating_sub(SHORT_RUNS),
+        };
+    }
+
+    /// Tells whether the next run will be short. One long run among many short ones does not change that: on a busy
+    /// machine any run may be interrupted.
+    pub(crate) fn is_short(&self) -> bool {
+        self.num_short >= SHORT_RUNS && self.run() <= SHORT
     }
 
     /// Returns how long a request will wait before it runs, behind so many batches, while every instance is busy.
@@ -63,6 +81,31 @@ mod tests {
         assert!(forecast.run() < millis(11), "{forecast:?}");
         forecast.ran(millis(90));
         assert!(forecast.run() < millis(21), "{forecast:?}");
+    }
+
+    #[test]
+    fn runs_are_short_after_many_short_ones_until_long_ones_come() {
+        let short = Duration::from_micros(10);
+        let mut forecast = Forecast::default();
+        for _ in 0..SHORT_RUNS {
+            assert!(!forecast.is_short());
+            forecast.ran(short);
+        }
+        assert!(forecast.is_short());
+        for _ in 0..SHORT_RUNS {
+            forecast.ran(short);
+        }
+        // Interrupted once: soon forgotten.
+        forecast.ran(millis(1));
+        for _ in 0..3 {
+            forecast.ran(short);
+        }
+        assert!(forecast.is_short());
+        forecast.ran(millis(1));
+        for _ in 0..3 {
+            forecast.ran(short);
+        }
+        assert!(!forecast.is_short());
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use salver_backend::{BackendError, Model};
+use salver_tensor::Tensor;
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 
@@ -19,6 +20,10 @@ use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, 
 /// The stack of an instance thread, in bytes: engines walk a graph recursively, so a long one needs a deep stack. Only
 /// the pages that are touched take memory.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest inputs, in bytes, that are run in the thread that asks for it: larger ones may take longer than what ran
+/// before.
+const MAX_BYTES_HERE: usize = 16 * 1024;
 
 /// How a model is executed.
 #[derive(Clone, Debug)]
@@ -44,7 +49,10 @@ pub struct ExecutorConfig {
 pub struct LocalExecutor {
     /// Closing it is what ends the threads.
     queue: Arc<Queue>,
+    /// Each thread's own; a short run borrows one that is idle.
+    workers: Vec<Arc<Mutex<Worker>>>,
     threads: Vec<JoinHandle<()>>,
+    runs_in_caller: bool,
 }
 
 impl fmt::Debug for LocalExecutor {
@@ -69,14 +77,24 @@ impl LocalExecutor {
         let queue = Queue::new(config);
         let mut executor = Self {
             queue: Arc::new(queue),
+            workers: Vec::new(),
             threads: Vec::new(),
+            runs_in_caller: false,
         };
         for instance_idx in 0..config.num_instances.get() {
             let worker = Worker::new(Arc::clone(&model), Arc::clone(&executor.queue), config)?;
+            executor.runs_in_caller = worker.runs_in_caller();
+            let host = worker.host();
+            let worker = Arc::new(Mutex::new(worker));
+            executor.workers.push(Arc::clone(&worker));
+            let queue = Arc::clone(&executor.queue);
             let thread = thread::Builder::new()
                 .name(worker::thread_name(&config.name, instance_idx))
                 .stack_size(STACK_BYTES)
-                .spawn(move || worker.run())
+                .spawn(move || match host {
+                    Some(host) => host.work(Box::new(move || serve(&queue, &worker))),
+                    None => serve(&queue, &worker),
+                })
                 .map_err(|error| BackendError::Engine {
                     platform: config.platform,
                     message: format!("no thread for instance {instance_idx}: {error}"),
@@ -135,7 +153,49 @@ impl LocalExecutor {
         (item, Pending { reply, is_started })
     }
 
+    /// Runs a small request in this thread, if that will not take long and an instance is idle: to hand it to the
+    /// instance's thread and its answer back would take longer. Returns the request where it is not so.
+    fn run_here(&self, batch: Batch) -> Result<Result<Executed, ExecuteError>, Batch> {
+        let num_bytes: usize = batch.inputs.iter().map(Tensor::num_bytes).sum();
+        if !self.runs_in_caller || num_bytes > MAX_BYTES_HERE || self.is_filled_up(&batch) {
+            return Err(batch);
+        }
+        if !self.queue.take_instance() {
+            return Err(batch);
+        }
+        let mut taken = Taken {
+            queue: &self.queue,
+            run: None,
+        };
+        for worker in &self.workers {
+            let mut worker = match worker.try_lock() {
+                Ok(worker) => worker,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            let (outputs, run, says) = worker.run_one(&batch);
+            taken.run = says;
+            let executed = outputs.map(|outputs| Executed {
+                outputs,
+                queue: Duration::ZERO,
+                run,
+            });
+            return Ok(executed.map_err(ExecuteError::Backend));
+        }
+        Err(batch)
+    }
+
+    /// Tells whether a request has to have rows added to it.
+    fn is_filled_up(&self, batch: &Batch) -> bool {
+        let rows = self.queue.batching().zip(queue::num_rows(batch));
+        rows.is_some_and(|(config, num_rows)| config.allowed_size(num_rows) != num_rows)
+    }
+
     async fn run_whole(&self, batch: Batch) -> Result<Executed, ExecuteError> {
+        let batch = match self.run_here(batch) {
+            Ok(executed) => return executed,
+            Err(batch) => batch,
+        };
         let deadline = batch.deadline;
         let (item, pending) = self.item(batch);
         self.queue.push(vec![item])?;
@@ -181,6 +241,27 @@ impl LocalExecutor {
             },
         };
         answer.unwrap_or(Err(ExecuteError::Stopped))
+    }
+}
+
+/// Works until the queue is closed and empty.
+fn serve(queue: &Queue, worker: &Mutex<Worker>) {
+    while let Some(items) = queue.pop() {
+        let mut taken = Taken { queue, run: None };
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.run = worker.answer_all(items);
+    }
+}
+
+/// An instance that runs; it is given back however the run ends.
+struct Taken<'a> {
+    queue: &'a Queue,
+    run: Option<Duration>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.queue.done(self.run);
     }
 }
 

@@ -57,7 +57,7 @@ struct State {
     /// Requests that run alone are in a lane without a key.
     former: BatchFormer<Option<LaneKey>, Item>,
     is_closed: bool,
-    /// Instances that wait for something to run.
+    /// Instances that nobody runs.
     num_idle: usize,
     forecast: Forecast,
     /// When those who have gone were last looked for.
@@ -109,7 +109,7 @@ impl Queue {
         let state = State {
             former: BatchFormer::new(limits),
             is_closed: false,
-            num_idle: 0,
+            num_idle: num_instances,
             forecast: Forecast::default(),
             swept_at: None,
             unjoinable: HashSet::new(),
@@ -135,6 +135,7 @@ impl Queue {
         let mut gone = Vec::new();
         let mut state = self.lock();
         let pushed = self.push_to(&mut state, items, keys, &mut gone);
+        let has_idle = state.num_idle > 0;
         drop(state);
         // Told and freed without the lock.
         let now = Instant::now();
@@ -143,9 +144,11 @@ impl Queue {
         }
         drop(gone);
         pushed?;
-        match num_items {
-            1 => self.wake.notify_one(),
-            _ => self.wake.notify_all(),
+        match (has_idle, num_items) {
+            // Whoever ends a run looks for the next.
+            (false, _) => {}
+            (true, 1) => self.wake.notify_one(),
+            (true, _) => self.wake.notify_all(),
         }
         Ok(())
     }
@@ -230,15 +233,42 @@ impl Queue {
         config.map_or(1, BatchingConfig::max_run_rows)
     }
 
-    /// Waits for what to run next; `None` when the queue is closed and empty. `last_run` is how long that took which the
-    /// caller ran before.
-    pub(crate) fn pop(&self, last_run: Option<Duration>) -> Option<Vec<Item>> {
+    /// Takes an instance for a run that will be short, where nobody waits for one. It is given back by [`Self::done`].
+    pub(crate) fn take_instance(&self) -> bool {
         let mut state = self.lock();
-        if let Some(run) = last_run {
+        let is_free = !state.is_closed
+            && state.num_idle > 0
+            && state.former.num_items() == 0
+            && state.forecast.is_short();
+        state.num_idle -= usize::from(is_free);
+        is_free
+    }
+
+    /// Gives back the instance of a run that is over, and says how long it took, if that says something.
+    pub(crate) fn done(&self, run: Option<Duration>) {
+        let mut state = self.lock();
+        if let Some(run) = run {
             state.forecast.ran(run);
         }
         state.num_idle += 1;
+        let (has_items, is_closed) = (state.former.num_items() > 0, state.is_closed);
+        drop(state);
+        match (has_items, is_closed) {
+            (_, true) => self.wake.notify_all(),
+            (true, false) => self.wake.notify_one(),
+            (false, false) => {}
+        }
+    }
+
+    /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty.
+    pub(crate) fn pop(&self) -> Option<Vec<Item>> {
+        let mut state = self.lock();
         loop {
+            if state.num_idle == 0 {
+                let waited = self.wake.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let now = Instant::now();
             match state.former.poll(now) {
                 Decision::Run(items) => {

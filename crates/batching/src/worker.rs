@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use salver_backend::{BackendError, Inputs, Instance, Model, Outputs, Requested, Signature};
+use salver_backend::{BackendError, Host, Inputs, Instance, Model, Outputs, Requested, Signature};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -81,6 +81,8 @@ pub(crate) struct Worker {
     name: String,
     platform: &'static str,
     num_joint_failures: u32,
+    /// The first run takes longer than any other.
+    has_run: bool,
 }
 
 impl Worker {
@@ -91,6 +93,7 @@ impl Worker {
     ) -> Result<Self, BackendError> {
         let instance = Some(model.instance()?);
         Ok(Self {
+            has_run: false,
             model,
             instance,
             queue,
@@ -100,18 +103,41 @@ impl Worker {
         })
     }
 
-    /// Works until the queue is closed and empty.
-    pub(crate) fn run(mut self) {
-        let mut last_run = None;
-        // The first run takes longer than any other.
-        let mut is_first = true;
-        while let Some(items) = self.queue.pop(last_run) {
-            last_run = self.answer(items).filter(|_| !is_first);
-            is_first = false;
-        }
+    /// Returns whether its runs go on in the thread that asks for them.
+    pub(crate) fn runs_in_caller(&self) -> bool {
+        let instance = self.instance.as_ref();
+        instance.is_some_and(|instance| instance.runs_in_caller())
     }
 
-    /// Answers requests, together if they can be. Returns how long that took, if anything was run.
+    /// Returns the engine's own thread for the instance.
+    pub(crate) fn host(&self) -> Option<Arc<dyn Host>> {
+        self.instance.as_ref()?.host()
+    }
+
+    /// Runs one request in this thread. Returns how long that took, if it says something of other runs.
+    pub(crate) fn run_one(
+        &mut self,
+        batch: &Batch,
+    ) -> (Result<Outputs, BackendError>, Duration, Option<Duration>) {
+        let started_at = Instant::now();
+        let answer = self.run_batch(batch);
+        let run = started_at.elapsed();
+        if let Ok(outputs) = &answer {
+            self.check_rows(batch, outputs);
+        }
+        let says = (answer.is_ok() && self.has_run).then_some(run);
+        self.has_run = true;
+        (answer, run, says)
+    }
+
+    /// Answers requests, together if they can be. Returns how long that took, if it says something of other runs.
+    pub(crate) fn answer_all(&mut self, items: Vec<Item>) -> Option<Duration> {
+        let run = self.answer(items).filter(|_| self.has_run);
+        self.has_run = true;
+        run
+    }
+
+    /// Returns how long the last run took, if anything was run.
     fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
         items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));

@@ -55,7 +55,11 @@ fn push_at(queue: &Queue, now: Instant, useful: Option<Duration>) -> Result<Repl
 
 /// Takes what is next for the only instance, whose last run took so long.
 fn pop(queue: &Queue) -> usize {
-    queue.pop(Some(RUN)).map_or(0, |items| items.len())
+    let mut state = queue.lock();
+    state.num_idle = 1;
+    state.forecast.ran(RUN);
+    drop(state);
+    queue.pop().map_or(0, |items| items.len())
 }
 
 #[test]

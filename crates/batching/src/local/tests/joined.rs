@@ -66,6 +66,7 @@ impl Scene {
             num_runs: AtomicUsize::new(0),
             num_instances: AtomicUsize::new(0),
             max_instances: AtomicUsize::new(usize::MAX),
+            runs_in_caller: AtomicBool::new(false),
         });
         let model = FakeModel {
             signatures: Signatures::default(),
