@@ -197,7 +197,7 @@ def test_an_arm_that_is_not_loaded_leaves_its_requests_to_the_others(rest: Rest,
     assert change(admin, "GET").json["available"] == {"gone": False, "stable": True}
 
     share_out(admin, arms=[gone])
-    wanted = f"none of the arms of {MODEL} has a version in service: gone (version 9)"
+    wanted = f"no arm of {MODEL} that the request may go to has a version in service: gone (version 9)"
     refused = rest.predict(MODEL, {"instances": [1.0]})
     assert (refused.status, refused.json) == (503, {"error": wanted})
     with pytest.raises(grpc.RpcError) as error:
@@ -299,9 +299,9 @@ def test_questions_about_rows_are_shared_out_and_shadowed(tmp_path: Path, has_te
         tasks = task("rows", "classify_x_to_y", CLASSIFY), task("rows", "regress_x_to_y2", REGRESS)
         stub = client.prediction
         calls = [
-            stub.Classify.with_call(classify("rows", "classify_x_to_y", row)),
-            stub.Regress.with_call(regress("rows", "regress_x_to_y", row)),
-            stub.MultiInference.with_call(ask_all(*tasks, input_=rows(row))),
+            stub.Classify.with_call(classify("rows", "classify_x_to_y", row), timeout=TIMEOUT_SECONDS),
+            stub.Regress.with_call(regress("rows", "regress_x_to_y", row), timeout=TIMEOUT_SECONDS),
+            stub.MultiInference.with_call(ask_all(*tasks, input_=rows(row)), timeout=TIMEOUT_SECONDS),
         ]
         for _, call in calls:
             assert (ARM, "first") in call.initial_metadata()

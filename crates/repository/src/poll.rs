@@ -403,7 +403,11 @@ impl Model {
         if is_incomplete || (offers.is_empty() && there.iter().any(is_undecided)) {
             return;
         }
-        // Before the versions: the first request that one of them could answer is shared out already.
+        // Before the versions: the first request that one of them could answer is shared out already. Arms may be said by
+        // label, so labels come before a split and go after it.
+        if self.settings.split.is_some() {
+            self.change_labels(name, look);
+        }
         if self.split != self.settings.split {
             self.split.clone_from(&self.settings.split);
             look.changes.push(Change::Split {
@@ -424,14 +428,7 @@ impl Model {
                 offers,
             });
         }
-        if self.labels != self.settings.labels {
-            self.labels.clone_from(&self.settings.labels);
-            let labels = self.labels.clone();
-            look.changes.push(Change::Labels {
-                name: Arc::clone(name),
-                labels,
-            });
-        }
+        self.change_labels(name, look);
         if self.request_log != self.settings.request_log {
             self.request_log.clone_from(&self.settings.request_log);
             look.changes.push(Change::RequestLog {
@@ -439,6 +436,17 @@ impl Model {
                 request_log: self.request_log.clone(),
             });
         }
+    }
+
+    fn change_labels(&mut self, name: &Arc<str>, look: &mut Look) {
+        if self.labels == self.settings.labels {
+            return;
+        }
+        self.labels.clone_from(&self.settings.labels);
+        look.changes.push(Change::Labels {
+            name: Arc::clone(name),
+            labels: self.labels.clone(),
+        });
     }
 }
 

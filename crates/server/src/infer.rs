@@ -12,7 +12,7 @@ use crate::request_log::{Exchange, ModelLog};
 use crate::split::Shadowed;
 use crate::status::{Code, ServeError};
 use crate::trace::RunSpan;
-use crate::work::Work;
+use crate::work::{Work, refusal};
 use salver_backend::{DEFAULT_SIGNATURE, Signature, Signatures};
 use salver_batching::Batch;
 use salver_protocol::metadata::{SignatureView, VersionState};
@@ -167,10 +167,12 @@ pub(crate) async fn run(
         hold: Some(hold),
     };
     let executed = handle.executor().execute(batch).await;
-    if let Some(shadowed) = shadowed {
+    let executed = executed.map_err(ServeError::Execute);
+    let has_run = !matches!(&executed, Err(error) if refusal(error).is_some());
+    if let Some(shadowed) = shadowed.filter(|_| has_run) {
         work.app.shadows.send(work.app, shadowed);
     }
-    let executed = executed.map_err(ServeError::Execute)?;
+    let executed = executed?;
     metrics.observe(Phase::Queue, executed.queue);
     metrics.observe(Phase::Run, executed.run);
     metrics.model().observe_runtime(api, executed.run);

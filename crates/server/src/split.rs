@@ -163,6 +163,6 @@ pub(crate) fn route(
     }
     Err(ServeError::NoArm {
         model: name.to_owned(),
-        arms: split.to_string(),
+        arms: split.names(missing),
     })
 }

@@ -321,7 +321,7 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
 fn number(value: &DeValue<'_>) -> Option<f64> {
     match value {
         DeValue::Float(number) => number.as_str().parse().ok(),
-        DeValue::Integer(number) => number.as_str().parse().ok(),
+        DeValue::Integer(_) => integer(value).map(|number| number as f64),
         _ => None,
     }
 }

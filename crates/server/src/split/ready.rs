@@ -1,6 +1,5 @@
 //! A split that is ready to be asked: names are headers, weights are lots, counters are at hand.
 
-use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -72,6 +71,8 @@ impl ReadySplit {
     /// Returns the number that decides of a request: by its key; if it has none, by chance.
     pub(super) fn seed(&self, headers: &HeaderMap, chance: impl FnOnce() -> u64) -> u64 {
         let key = self.key.as_ref().and_then(|key| headers.get(key));
+        // A proxy's way to say that there is none; all of them would have one arm.
+        let key = key.filter(|key| !key.is_empty());
         key.map_or_else(chance, |key| draw::hash(key.as_bytes()))
     }
 
@@ -97,6 +98,14 @@ impl ReadySplit {
             name: target.model.as_ref().unwrap_or(&self.model),
             version: target.version.clone(),
         })
+    }
+
+    /// Names arms and what they stand for: `stable (version 1), canary (version 2)`.
+    pub(super) fn names(&self, arms: ArmSet) -> String {
+        let named = self.split.arms.iter().enumerate();
+        let named = named.filter(|(arm_idx, _)| arms.has(*arm_idx));
+        let names = named.map(|(_, arm)| format!("{} ({})", arm.name, arm.target));
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// Counts a request that an arm leaves to the others.
@@ -126,17 +135,6 @@ impl ReadyArm {
             return false;
         };
         headers.get_all(name).iter().any(|sent| sent == value)
-    }
-}
-
-/// Writes `stable (version 1), canary (version 2)`.
-impl fmt::Display for ReadySplit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (arm_idx, arm) in self.split.arms.iter().enumerate() {
-            let separator = if arm_idx == 0 { "" } else { ", " };
-            write!(f, "{separator}{} ({})", arm.name, arm.target)?;
-        }
-        Ok(())
     }
 }
 
@@ -203,9 +201,13 @@ mod tests {
         missing.insert(1);
         let canary = headers(&[("user-group", "canary")]);
         assert_eq!(split.choose(&canary, missing, 0), Some(0));
+        assert_eq!(split.names(missing), "canary (version 2)");
         missing.insert(0);
         assert_eq!(split.choose(&canary, missing, 0), None);
-        assert_eq!(split.to_string(), "stable (version 1), canary (version 2)");
+        assert_eq!(
+            split.names(missing),
+            "stable (version 1), canary (version 2)"
+        );
     }
 
     #[test]
@@ -213,6 +215,7 @@ mod tests {
         let split = ready(ARMS);
         let seed = |pairs| split.seed(&headers(pairs), || 5);
         assert_eq!(seed(&[]), 5);
+        assert_eq!(seed(&[("user-id", "")]), 5);
         assert_eq!(seed(&[("user-id", "ada")]), draw::hash(b"ada"));
         assert_ne!(seed(&[("user-id", "ada")]), seed(&[("user-id", "grace")]));
     }

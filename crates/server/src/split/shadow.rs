@@ -74,7 +74,16 @@ impl Shadowed {
 
 /// The requests that shadows work on.
 #[derive(Default)]
-pub(crate) struct Shadows(Mutex<Tasks>);
+pub(crate) struct Shadows(Mutex<Running>);
+
+/// `None` once they are cut: nothing is begun after that.
+struct Running(Option<Tasks>);
+
+impl Default for Running {
+    fn default() -> Self {
+        Self(Some(Tasks::default()))
+    }
+}
 
 impl Shadows {
     /// Asks the shadows that were drawn, or drops what there is no room for.
@@ -84,15 +93,19 @@ impl Shadows {
             drawn,
             asked,
         } = shadowed;
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.reap();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tasks) = &mut running.0 {
+            tasks.reap();
+        }
         for shadow_idx in drawn {
-            if tasks.len() >= MAX_SHADOWS || is_scarce(&app.budget) {
-                split.shadows[shadow_idx]
-                    .metrics
-                    .count(ShadowResult::Dropped);
+            let tasks = running.0.as_mut();
+            let has_room =
+                |tasks: &&mut Tasks| tasks.len() < MAX_SHADOWS && !is_scarce(&app.budget);
+            let Some(tasks) = tasks.filter(has_room) else {
+                let metrics = &split.shadows[shadow_idx].metrics;
+                metrics.count(ShadowResult::Dropped);
                 continue;
-            }
+            };
             let (split, asked) = (Arc::clone(&split), Arc::clone(&asked));
             let manager = app.manager.clone();
             tasks.spawn(async move { ask(&manager, &split, shadow_idx, &asked).await });
@@ -101,8 +114,13 @@ impl Shadows {
 
     /// Cuts what is left.
     pub(crate) async fn stop(&self) {
-        let mut tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.abort_all().await;
+        let tasks = {
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            running.0.take()
+        };
+        if let Some(mut tasks) = tasks {
+            tasks.abort_all().await;
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum ServeError {
     #[error("{}", lookup_message(.0))]
     Lookup(LookupError),
     /// A split of which no arm is loaded.
-    #[error("none of the arms of {model} has a version in service: {arms}")]
+    #[error("no arm of {model} that the request may go to has a version in service: {arms}")]
     NoArm {
         /// The model.
         model: String,
