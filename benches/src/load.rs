@@ -128,6 +128,16 @@ impl Sample {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// Returns the good answers a second that took no longer than this.
+    pub(crate) fn rate_within(&self, most: Duration) -> f64 {
+        let num_useful = self
+            .latencies
+            .iter()
+            .filter(|latency| **latency <= most)
+            .count();
+        num_useful as f64 / self.elapsed.as_secs_f64()
+    }
+
     /// Returns a quantile of the good answers' latencies in milliseconds, NaN of none.
     pub(crate) fn millis(&self, quantile: f64) -> f64 {
         quantile_millis(&self.latencies, quantile)

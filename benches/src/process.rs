@@ -1,13 +1,12 @@
 //! A server that is measured: a process that this harness starts, looks at and ends.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::load::http::HttpConnection;
 use crate::load::{Answer, on_one_thread};
@@ -42,7 +41,6 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
-            .process_group(0)
             .spawn()
             .with_context(|| format!("{name} cannot be started"))?;
         let mut process = Self {
@@ -134,11 +132,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Ok(id) = i32::try_from(self.child.id())
-            && let Some(group) = Pid::from_raw(id)
+        let pids = self.tree().unwrap_or_default();
+        for pid in pids
+            .into_iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
         {
             // It may have ended by itself.
-            let _ended = kill_process_group(group, Signal::KILL);
+            let _ended = kill_process(pid, Signal::KILL);
         }
         drop(self.child.wait());
     }

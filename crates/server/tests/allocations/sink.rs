@@ -25,7 +25,8 @@ const OUTPUT: &str = "sum";
 
 /// A running server; ends with its runtime.
 pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) rest: SocketAddr,
     _runtime: Runtime,
     _source: SourceTask,
     _models: tempfile::TempDir,
@@ -78,11 +79,13 @@ impl Server {
             reload: None,
         };
         let server = salver_server::Server::bind(server_config(), services).expect("a free port");
-        let address = server.addresses().grpc.expect("gRPC is on");
+        let grpc = server.addresses().grpc.expect("gRPC is on");
+        let rest = server.addresses().rest.expect("REST is on");
         runtime.spawn(server.run(std::future::pending()));
         drop(_context);
         Self {
-            address,
+            grpc,
+            rest,
             _runtime: runtime,
             _source: source,
             _models: models,
@@ -106,7 +109,7 @@ fn server_config() -> ServerConfig {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         grpc: Listen::Auto,
         grpc_socket: None,
-        rest: Listen::Off,
+        rest: Listen::Auto,
         single: Listen::Off,
         admin: Listen::Off,
         tls: None,
