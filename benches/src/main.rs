@@ -9,6 +9,7 @@
 mod cases;
 mod load;
 mod models;
+mod plot;
 mod process;
 mod report;
 mod runs;
@@ -20,13 +21,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cases::{Bench, CASES, Case, Scale};
+use crate::cases::{Bench, CASES, Case, RATE, Scale};
+use crate::plot::Bar;
 use crate::report::Report;
 use crate::servers::Programs;
 
 const HELP: &str = "\
 usage: salver-benches --salver FILE [--engines DIR] [--peers DIR] [--out FILE] [--rounds N] [--seconds S]
-                      [--requests N] [--only CASE]...
+                      [--requests N] [--only CASE]... [--from FILE] [--plot FILE]
 
   --salver FILE   the binary that is measured
   --engines DIR   where its engines were installed (SALVER_CACHE_DIR)
@@ -34,13 +36,19 @@ usage: salver-benches --salver FILE [--engines DIR] [--peers DIR] [--out FILE] [
   --out FILE      every value of every round, as JSON
   --rounds N      how often each server has its turn (default 5)
   --seconds S     how long a turn is (default 3)
-  --requests N    requests of a turn in which CPU time is measured (default 40000)
+  --requests N    requests of a turn in which CPU time is measured (default 10000)
   --only CASE     this case only; may be repeated
+  --from FILE     measures nothing and shows what --out wrote before
+  --plot FILE     draws the rates of the smallest model, as SVG
 ";
+
+/// The case that is drawn.
+const PLOTTED: &str = "tiny, 16 connections";
 
 struct Options {
     bench: Bench,
     out: Option<PathBuf>,
+    plot: Option<PathBuf>,
     cases: Vec<&'static Case>,
 }
 
@@ -56,10 +64,11 @@ fn main() -> ExitCode {
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
     let (mut salver, mut engines, mut peers, mut out) = (None, None, None, None);
+    let (mut from, mut plot) = (None, None);
     let mut scale = Scale {
         rounds: 5,
         turn: Duration::from_secs(3),
-        requests: 40_000,
+        requests: 10_000,
     };
     let mut cases = Vec::new();
     while let Some(flag) = arguments.next() {
@@ -71,6 +80,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
             "--engines" => engines = Some(std::path::absolute(value)?),
             "--peers" => peers = Some(std::path::absolute(value)?),
             "--out" => out = Some(PathBuf::from(value)),
+            "--from" => from = Some(PathBuf::from(value)),
+            "--plot" => plot = Some(PathBuf::from(value)),
             "--rounds" => scale.rounds = value.parse().context("--rounds")?,
             "--seconds" => {
                 scale.turn = Duration::try_from_secs_f64(value.parse().context("--seconds")?)?
@@ -80,12 +91,21 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
             _ => bail!("there is no {flag}\n{HELP}"),
         }
     }
-    if cases.is_empty() {
-        cases.extend(CASES);
-    }
+    let report = match from {
+        Some(file) => Report::read(&std::fs::read_to_string(file)?)?,
+        None => {
+            if cases.is_empty() {
+                cases.extend(CASES);
+            }
+            Report::default()
+        }
+    };
     let folder = tempfile::tempdir()?.keep();
     let programs = Programs {
-        salver: salver.with_context(|| format!("--salver is missing\n{HELP}"))?,
+        salver: match salver {
+            None if !cases.is_empty() => bail!("--salver is missing\n{HELP}"),
+            salver => salver.unwrap_or_default(),
+        },
         engines,
         bare: std::env::current_exe()?.with_file_name("bare"),
         peers,
@@ -94,9 +114,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
     let bench = Bench {
         programs,
         scale,
-        report: Report::default(),
+        report,
     };
-    Ok(Options { bench, out, cases })
+    Ok(Options {
+        bench,
+        out,
+        plot,
+        cases,
+    })
 }
 
 fn case(name: &str) -> Result<&'static Case> {
@@ -117,6 +142,7 @@ fn run(options: Options) -> Result<()> {
     let Options {
         mut bench,
         out,
+        plot,
         cases,
     } = options;
     for (name, what, play) in cases {
@@ -127,6 +153,14 @@ fn run(options: Options) -> Result<()> {
     print!("{}", bench.report.tables());
     if let Some(out) = out {
         std::fs::write(&out, format!("{:#}\n", bench.report.raw()))?;
+    }
+    if let Some(plot) = plot {
+        let medians = bench.report.medians(PLOTTED, RATE);
+        let bars = medians.into_iter().map(|(who, value)| Bar { who, value });
+        std::fs::write(
+            plot,
+            plot::bars(&format!("{RATE}: {PLOTTED}"), bars.collect()),
+        )?;
     }
     std::fs::remove_dir_all(&bench.programs.folder)?;
     Ok(())

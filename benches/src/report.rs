@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What one number is.
@@ -13,7 +15,7 @@ pub(crate) struct Key {
     /// The server and how it was asked.
     pub(crate) who: String,
     /// What was measured, with its unit.
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
 }
 
 /// Whether a goal is met from above or from below.
@@ -51,34 +53,49 @@ pub(crate) struct Report {
 
 impl Report {
     /// Adds what one round measured.
-    pub(crate) fn add(&mut self, case: &str, who: &str, what: &'static str, value: f64) {
+    pub(crate) fn add(&mut self, case: &str, who: &str, what: &str, value: f64) {
         let key = Key {
             case: case.to_owned(),
             who: who.to_owned(),
-            what,
+            what: what.to_owned(),
         };
         self.values.entry(key).or_default().push(value);
     }
 
     /// Returns the median over the rounds.
-    pub(crate) fn median(&self, case: &str, who: &str, what: &'static str) -> Option<f64> {
+    pub(crate) fn median(&self, case: &str, who: &str, what: &str) -> Option<f64> {
         let key = Key {
             case: case.to_owned(),
             who: who.to_owned(),
-            what,
+            what: what.to_owned(),
         };
         self.values.get(&key).map(|values| median(values))
     }
 
+    /// Returns the mean over the rounds: what goes with other sums over all of them.
+    pub(crate) fn mean(&self, case: &str, who: &str, what: &str) -> Option<f64> {
+        let key = Key {
+            case: case.to_owned(),
+            who: who.to_owned(),
+            what: what.to_owned(),
+        };
+        let values = self.values.get(&key)?;
+        Some(values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    /// Returns the medians of one value of a case, by whose they are.
+    pub(crate) fn medians(&self, case: &str, what: &str) -> Vec<(String, f64)> {
+        let of_case = self
+            .values
+            .iter()
+            .filter(|(key, _)| key.case == case && key.what == what);
+        of_case
+            .map(|(key, values)| (key.who.clone(), median(values)))
+            .collect()
+    }
+
     /// Compares two servers' medians with a goal, where both were measured.
-    pub(crate) fn ratio(
-        &mut self,
-        case: &str,
-        whose: [&str; 2],
-        what: &'static str,
-        is: Is,
-        goal: f64,
-    ) {
+    pub(crate) fn ratio(&mut self, case: &str, whose: [&str; 2], what: &str, is: Is, goal: f64) {
         let [this, other] = whose.map(|who| self.median(case, who, what));
         if let (Some(this), Some(other)) = (this, other) {
             let text = format!("{case}: {what}, {} to {}", whose[0], whose[1]);
@@ -157,6 +174,53 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Reads what [`Report::raw`] wrote.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let raw: Raw =
+            serde_json::from_str(text).context("these are not the results of a benchmark")?;
+        let mut report = Self::default();
+        for values in raw.values {
+            for value in values.rounds {
+                let value = value.unwrap_or(f64::NAN);
+                report.add(&values.case, &values.who, &values.what, value);
+            }
+        }
+        for goal in raw.goals {
+            let is = if goal.at_least {
+                Is::AtLeast
+            } else {
+                Is::AtMost
+            };
+            report.goal(goal.what, goal.measured.unwrap_or(f64::NAN), is, goal.goal);
+        }
+        Ok(report)
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    values: Vec<RawValues>,
+    goals: Vec<RawGoal>,
+}
+
+#[derive(Deserialize)]
+struct RawValues {
+    case: String,
+    who: String,
+    what: String,
+    /// What is not a number is `null` in JSON.
+    rounds: Vec<Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct RawGoal {
+    what: String,
+    measured: Option<f64>,
+    goal: f64,
+    at_least: bool,
+}
+
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -188,5 +252,11 @@ mod tests {
             .collect();
         assert_eq!(goals, [(4.0, true), (4.0, false)]);
         assert!(report.tables().contains("MISSED"));
+        let again = Report::read(&report.raw().to_string()).unwrap();
+        assert_eq!(again.tables(), report.tables());
+        assert_eq!(
+            again.medians("tiny", "answers/s"),
+            [("other".to_owned(), 5.0), ("this".to_owned(), 20.0)]
+        );
     }
 }

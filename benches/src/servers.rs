@@ -198,6 +198,32 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on some models.
     pub(crate) fn start(kind: Kind, programs: &Programs, models: &[&Model]) -> Result<Self> {
+        Self::start_with(kind, programs, models, |command| command)
+    }
+
+    /// Starts a server that gives way to whoever else wants to run.
+    pub(crate) fn start_idle(kind: Kind, programs: &Programs, models: &[&Model]) -> Result<Self> {
+        Self::start_with(kind, programs, models, |command| {
+            let mut nice = Command::new("nice");
+            nice.arg("-n19")
+                .arg(command.get_program())
+                .args(command.get_args());
+            for (name, value) in command.get_envs() {
+                match value {
+                    Some(value) => nice.env(name, value),
+                    None => nice.env_remove(name),
+                };
+            }
+            nice
+        })
+    }
+
+    fn start_with(
+        kind: Kind,
+        programs: &Programs,
+        models: &[&Model],
+        change: impl FnOnce(Command) -> Command,
+    ) -> Result<Self> {
         let (http_port, grpc_port) = (free_port()?, free_port()?);
         let folder = tempfile::tempdir_in(&programs.folder)?.keep();
         let (command, ready) = match kind {
@@ -219,7 +245,7 @@ impl Server {
         let log = folder.join("log");
         Ok(Self {
             kind,
-            process: Process::start(&kind.name(), command, &log, http_port, ready)?,
+            process: Process::start(&kind.name(), change(command), &log, http_port, ready)?,
             http_port,
             grpc_port,
         })

@@ -94,10 +94,15 @@ fn serve(config: ServeConfig, is_tf_style: bool) -> Result<Exit, Failure> {
     outcome
 }
 
+/// The stack of an I/O thread, in bytes: what engines expect of a thread, because short runs take place there. Only the
+/// pages that are touched take memory.
+const IO_STACK_BYTES: usize = 8 * 1024 * 1024;
+
 fn runtime(num_threads: NonZeroUsize) -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(num_threads.get())
         .thread_name("salver-io")
+        .thread_stack_size(IO_STACK_BYTES)
         .enable_all()
         .build()
 }

@@ -45,6 +45,7 @@ fn main() {
     parse("u8   0..255", DType::U8, &pixels);
     parse("i64  0..255", DType::I64, &pixels);
     parse_rows("f32  rows of 13", DType::F32, &six_digits, 13);
+    parse_picture(&six_digits);
     parse_base64();
 
     println!(
@@ -80,6 +81,19 @@ fn parse_rows(name: &str, dtype: DType, numbers: &str, row_len: usize) {
         dtype,
         &format!("{{\"instances\": [{}]}}", rows.join(",")),
     );
+}
+
+/// A picture of 224 x 224 x 3 as rows: what image clients send.
+fn parse_picture(numbers: &str) {
+    let lists = |values: Vec<String>, extent: usize| -> Vec<String> {
+        let lists = values.chunks_exact(extent);
+        lists.map(|list| format!("[{}]", list.join(","))).collect()
+    };
+    let values = numbers.split(',').take(224 * 224 * 3);
+    let values: Vec<String> = values.map(str::to_owned).collect();
+    let picture = lists(lists(lists(values, 3), 224), 224);
+    let body = format!("{{\"instances\": [{}]}}", picture.join(","));
+    report_parse("f32  a picture in rows", DType::F32, &body);
 }
 
 fn parse_base64() {
