@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use crate::load::http::HttpConnection;
 use crate::load::on_one_thread;
-use crate::servers::Server;
+use crate::servers::{Kind, Server};
 
 const FAMILY: &str = "salver_request_phase_duration_seconds_";
 
@@ -31,6 +31,14 @@ pub(crate) fn total(server: &Server) -> Result<Runs> {
             .await
     })?;
     parse(&String::from_utf8(body.1)?)
+}
+
+/// Reads those of every server of this project.
+pub(crate) fn totals(servers: &[Server]) -> Result<Vec<(&Server, Runs)>> {
+    let ours = servers
+        .iter()
+        .filter(|server| matches!(server.kind, Kind::Salver(_)));
+    ours.map(|server| Ok((server, total(server)?))).collect()
 }
 
 fn parse(text: &str) -> Result<Runs> {

@@ -8,7 +8,7 @@ use super::{Bench, CPU, P50, P99, RATE, SALVER, who};
 use crate::load::{Until, closed};
 use crate::models;
 use crate::report::Is;
-use crate::runs::{self, Runs};
+use crate::runs;
 use crate::servers::{Api, Kind, Model, Server};
 
 const BATCHING: &str = "[batching]\nmax_batch_size = 64\n";
@@ -99,16 +99,9 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
     )?;
     let until = Until::Elapsed(bench.scale.turn.max(std::time::Duration::from_secs(5)));
     for api in [Api::Grpc, Api::Rest] {
-        let ours: Vec<&Server> = servers
-            .iter()
-            .filter(|server| matches!(server.kind, Kind::Salver(_)))
-            .collect();
-        let before: Vec<Runs> = ours
-            .iter()
-            .map(|server| runs::total(server))
-            .collect::<Result<_>>()?;
+        let before = runs::totals(&servers)?;
         bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
-        for (server, before) in ours.into_iter().zip(before) {
+        for (server, before) in before {
             let us = who(server.kind, api);
             let run = runs::total(server)?.mean_since(before);
             let rate = bench.report.mean("picture", &us, RATE).unwrap_or(f64::NAN);

@@ -6,8 +6,8 @@ use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, who};
 use crate::load::{Until, closed};
 use crate::models;
 use crate::report::Is;
-use crate::runs::{self, Runs};
-use crate::servers::{Api, Kind, Model, Server};
+use crate::runs;
+use crate::servers::{Api, Kind, Model};
 
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 
@@ -78,14 +78,7 @@ pub(super) fn cpu(bench: &mut Bench) -> Result<()> {
         let until = Until::Count(num_requests);
         let servers = bench.start(kinds, &[model])?;
         for api in apis {
-            let ours: Vec<&Server> = servers
-                .iter()
-                .filter(|server| matches!(server.kind, Kind::Salver(_)))
-                .collect();
-            let before: Vec<Runs> = ours
-                .iter()
-                .map(|server| runs::total(server))
-                .collect::<Result<_>>()?;
+            let before = runs::totals(&servers)?;
             // A run among many others is interrupted: its time says nothing of its cost.
             bench.rounds(
                 &format!("{case}, alone"),
@@ -93,12 +86,9 @@ pub(super) fn cpu(bench: &mut Bench) -> Result<()> {
                 model,
                 (&[*api], 1, until),
             )?;
-            let after: Vec<Runs> = ours
-                .iter()
-                .map(|server| runs::total(server))
-                .collect::<Result<_>>()?;
+            let after = runs::totals(&servers)?;
             bench.rounds(&case, &servers, model, (&[*api], 16, until))?;
-            for (server, (before, after)) in ours.into_iter().zip(before.into_iter().zip(after)) {
+            for ((server, before), (_, after)) in before.into_iter().zip(after) {
                 let run = after.mean_since(before) * 1e6;
                 let [us, bare] = [who(server.kind, *api), who(Kind::Bare, *api)];
                 let own = bench.report.median(&case, &us, CPU).unwrap_or(f64::NAN);
