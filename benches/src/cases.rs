@@ -136,21 +136,28 @@ impl Bench {
                 let before = server.process.cpu()?;
                 let sample = closed(target, num_connections, until)?.check(name)?;
                 let cpu = server.process.cpu()? - before;
-                self.add(case, name, &sample, cpu);
+                self.add(case, name, &sample, Some(cpu));
             }
         }
         Ok(())
     }
 
-    /// Adds what a turn measured.
-    pub(crate) fn add(&mut self, case: &str, who: &str, sample: &Sample, cpu: Duration) {
-        let num_answers = sample.latencies.len() as f64;
+    /// Adds what a turn measured, and the server's CPU time where it was nobody else's.
+    pub(crate) fn add(&mut self, case: &str, who: &str, sample: &Sample, cpu: Option<Duration>) {
         self.report.add(case, who, RATE, sample.rate());
         self.report.add(case, who, P50, sample.millis(0.5));
         self.report.add(case, who, P99, sample.millis(0.99));
-        self.report
-            .add(case, who, CPU, cpu.as_secs_f64() * 1e6 / num_answers);
+        if let Some(cpu) = cpu {
+            let each = cpu.as_secs_f64() * 1e6 / sample.latencies.len() as f64;
+            self.report.add(case, who, CPU, each);
+        }
     }
+}
+
+/// Returns the name of a case at so many connections.
+pub(crate) fn at(case: &str, num_connections: usize) -> String {
+    let plural = if num_connections == 1 { "" } else { "s" };
+    format!("{case}, {num_connections} connection{plural}")
 }
 
 /// Returns the name of a server and an API in tables.

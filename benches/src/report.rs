@@ -52,6 +52,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Reads what [`Report::raw`] wrote.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let raw: Raw =
+            serde_json::from_str(text).context("these are not the results of a benchmark")?;
+        let mut report = Self::default();
+        for values in raw.values {
+            for value in values.rounds {
+                let value = value.unwrap_or(f64::NAN);
+                report.add(&values.case, &values.who, &values.what, value);
+            }
+        }
+        for goal in raw.goals {
+            let is = if goal.at_least {
+                Is::AtLeast
+            } else {
+                Is::AtMost
+            };
+            report.goal(goal.what, goal.measured.unwrap_or(f64::NAN), is, goal.goal);
+        }
+        Ok(report)
+    }
+
     /// Adds what one round measured.
     pub(crate) fn add(&mut self, case: &str, who: &str, what: &str, value: f64) {
         let key = Key {
@@ -171,30 +193,6 @@ impl Report {
             })
             .collect();
         json!({"values": values, "goals": goals})
-    }
-}
-
-impl Report {
-    /// Reads what [`Report::raw`] wrote.
-    pub(crate) fn read(text: &str) -> Result<Self> {
-        let raw: Raw =
-            serde_json::from_str(text).context("these are not the results of a benchmark")?;
-        let mut report = Self::default();
-        for values in raw.values {
-            for value in values.rounds {
-                let value = value.unwrap_or(f64::NAN);
-                report.add(&values.case, &values.who, &values.what, value);
-            }
-        }
-        for goal in raw.goals {
-            let is = if goal.at_least {
-                Is::AtLeast
-            } else {
-                Is::AtMost
-            };
-            report.goal(goal.what, goal.measured.unwrap_or(f64::NAN), is, goal.goal);
-        }
-        Ok(report)
     }
 }
 

@@ -19,8 +19,8 @@ import _path  # noqa: F401
 import numpy as np
 
 from salver_testing.clients import Grpc, predict_request
+from salver_testing.closed_loop import GrpcClient, capacity, millis
 from salver_testing.models import layers, place
-from salver_testing.open_loop import GrpcClient, capacity, millis
 from salver_testing.server import Server
 from salver_testing.tensors import make_tensor, read_field
 

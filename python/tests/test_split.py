@@ -53,13 +53,6 @@ def server(root: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def rest(server: Server) -> Iterator[Rest]:
-    """A REST client."""
-    with Rest(server.rest) as client:
-        yield client
-
-
-@pytest.fixture
 def admin(server: Server) -> Iterator[Rest]:
     """An administrator."""
     with Rest(server.serving["admin"]) as client:

@@ -1,10 +1,9 @@
 //! `cargo xtask bench`: builds what is measured, installs the peers, and runs `salver-benches`.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
 use crate::shell::{self, Shell};
+use crate::test;
 
 /// Where the peers are installed, below the target folder.
 const PEERS: &str = "target/bench/peers";
@@ -12,8 +11,11 @@ const PEERS: &str = "target/bench/peers";
 /// Where the raw data goes.
 const RAW: &str = "target/bench/results.json";
 
-/// Where engines are installed.
-const ENGINES: &str = "target/engines";
+/// Their interpreter.
+const PYTHON: &str = "target/bench/peers/bin/python";
+
+/// The engine that the peers have, and Salver beside the one inside it.
+const ENGINE: &str = "onnxruntime";
 
 /// What the peers are, as pip knows them. Triton is inside the last one, with its Python backend only.
 const PACKAGES: [&str; 5] = [
@@ -56,28 +58,30 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
         "-p",
         "salver-benches",
     ]))?;
-    let binaries = target(shell).join("release");
+    let binaries = shell.built("release");
+    let salver = binaries.join("salver");
     let mut bench = shell.program(binaries.join("salver-benches"), &[]);
     bench
         .arg("--salver")
-        .arg(binaries.join("salver"))
-        .arg("--engines")
-        .arg(shell.path(ENGINES))
+        .arg(&salver)
         .arg("--out")
         .arg(shell.path(RAW));
     std::fs::create_dir_all(shell.path("target/bench"))?;
     if options.has_peers {
         install_peers(shell)?;
-        bench.arg("--peers").arg(shell.path(PEERS));
-    }
-    shell::run({
-        bench.args(&options.rest);
+        test::install(shell, &salver, PYTHON, ENGINE)?;
         bench
-    })
+            .arg("--peers")
+            .arg(shell.path(PEERS))
+            .arg("--engines")
+            .arg(shell.path(test::CACHE));
+    }
+    bench.args(&options.rest);
+    shell::run(bench)
 }
 
 fn install_peers(shell: &Shell) -> Result<()> {
-    let python = shell.path(PEERS).join("bin/python");
+    let python = shell.path(PYTHON);
     if !python.exists() {
         shell::run(shell.program("python3", &["-m", "venv", PEERS]))?;
     }
@@ -93,13 +97,11 @@ fn install_peers(shell: &Shell) -> Result<()> {
     );
     install.args(PACKAGES);
     if !shell::succeeds(install) {
-        bail!("the peers cannot be installed; --no-peers measures without them");
+        bail!(
+            "the peers cannot be installed; --no-peers measures `rten` beside bare handlers only"
+        );
     }
     Ok(())
-}
-
-fn target(shell: &Shell) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell.path("target"), PathBuf::from)
 }
 
 #[cfg(test)]

@@ -28,6 +28,13 @@ impl Shell {
         self.root.join(relative)
     }
 
+    /// Returns a path in the folder that cargo builds in.
+    pub(crate) fn built(&self, relative: &str) -> PathBuf {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), PathBuf::from);
+        target.join(relative)
+    }
+
     /// Returns a program that will run in the root, with nothing to read from the terminal.
     pub(crate) fn program(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);

@@ -6,7 +6,7 @@
 //! build ─► Python clients ─► engines (by `salver engine install`) ─► cargo test ─► pytest on each engine
 //! ```
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,7 +15,10 @@ use crate::shell::{self, Shell};
 use crate::steps::Steps;
 
 /// Where `salver engine install` puts libraries, instead of into the user's own cache; the engines' tests look there.
-const CACHE: &str = "target/engines";
+pub(crate) const CACHE: &str = "target/engines";
+
+/// The binary that is tested, below the folder that cargo builds in.
+const BINARY: &str = "debug/salver";
 
 /// The interpreter with the clients, made by `python/setup_clients.py`.
 const CLIENTS: &str = "target/python/bin/python";
@@ -74,7 +77,9 @@ pub(crate) fn take(shell: &Shell, options: &Options, steps: &mut Steps) {
         );
     } else if steps.take("python clients", || set_up_python(shell)) {
         for (engine, variable) in INSTALLED {
-            if steps.take(engine, || install(shell, engine)) {
+            if steps.take(engine, || {
+                install(shell, &shell.built(BINARY), CLIENTS, engine)
+            }) {
                 installed.push((engine, variable));
             }
         }
@@ -121,9 +126,10 @@ fn install_packages(shell: &Shell, packages: &[&str]) -> Result<()> {
     shell::run(install)
 }
 
-fn install(shell: &Shell, engine: &str) -> Result<()> {
-    let mut install = shell.program(binary(shell), &["engine", "install", engine]);
-    with_cache(shell, &mut install).env("SALVER_PYTHON", shell.path(CLIENTS));
+/// Installs an engine by a binary of this project, with the pip of an interpreter.
+pub(crate) fn install(shell: &Shell, binary: &Path, python: &str, engine: &str) -> Result<()> {
+    let mut install = shell.program(binary, &["engine", "install", engine]);
+    with_cache(shell, &mut install).env("SALVER_PYTHON", shell.path(python));
     shell::run(install)
 }
 
@@ -147,17 +153,11 @@ fn pytest(shell: &Shell, engine: &str) -> Result<()> {
     ];
     let mut pytest = shell.program(shell.path(CLIENTS), &arguments);
     with_cache(shell, &mut pytest)
-        .env("SALVER_BIN", binary(shell))
+        .env("SALVER_BIN", shell.built(BINARY))
         .env("SALVER_TEST_ENGINE", engine);
     shell::run(pytest)
 }
 
 fn with_cache<'a>(shell: &Shell, command: &'a mut Command) -> &'a mut Command {
     command.env("SALVER_CACHE_DIR", shell.path(CACHE))
-}
-
-fn binary(shell: &Shell) -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell.path("target"), PathBuf::from);
-    target.join("debug/salver")
 }

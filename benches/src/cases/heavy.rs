@@ -1,10 +1,12 @@
 //! Cases in which the model's arithmetic is nearly everything.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Bench, CPU, P50, P99, RATE, SALVER, who};
+use super::{Bench, CPU, P50, P99, RATE, SALVER, at, who};
 use crate::load::{Until, closed};
 use crate::models;
 use crate::report::Is;
@@ -45,7 +47,7 @@ fn alternate(
             let cpu = server.process.cpu()? - before;
             // The first round warms up.
             if round > 0 {
-                bench.add(case, model.name, &sample, cpu);
+                bench.add(case, model.name, &sample, Some(cpu));
             }
         }
     }
@@ -57,16 +59,16 @@ pub(super) fn batching(bench: &mut Bench) -> Result<()> {
     let models = pair(&[2048, 4096, 4096, 1000]);
     let until = Until::Elapsed(bench.scale.turn);
     for num_connections in [1, 64] {
-        let case = format!("batching, {num_connections} connections");
+        let case = at("batching", num_connections);
         alternate(bench, &case, &models, (num_connections, until))?;
     }
     let whose = ["batched", "alone"];
     bench
         .report
-        .ratio("batching, 64 connections", whose, RATE, Is::AtLeast, 5.0);
+        .ratio(&at("batching", 64), whose, RATE, Is::AtLeast, 5.0);
     bench
         .report
-        .ratio("batching, 1 connections", whose, P50, Is::AtMost, 1.05);
+        .ratio(&at("batching", 1), whose, P50, Is::AtMost, 1.05);
     Ok(())
 }
 
@@ -74,7 +76,7 @@ pub(super) fn batching(bench: &mut Bench) -> Result<()> {
 pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
     let models = pair(&[784, 128, 10]);
     for num_connections in [1, 4, 16, 64] {
-        let case = format!("cheap batching, {num_connections} connections");
+        let case = at("cheap batching", num_connections);
         let until = Until::Count(bench.scale.requests);
         alternate(bench, &case, &models, (num_connections, until))?;
         bench
@@ -97,7 +99,7 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
         ],
         &[&model],
     )?;
-    let until = Until::Elapsed(bench.scale.turn.max(std::time::Duration::from_secs(5)));
+    let until = Until::Elapsed(bench.scale.turn.max(Duration::from_secs(5)));
     for api in [Api::Grpc, Api::Rest] {
         let before = runs::totals(&servers)?;
         bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
@@ -135,7 +137,7 @@ pub(super) fn neighbours(bench: &mut Bench) -> Result<()> {
                 .context("Salver speaks gRPC")?;
             let sample = beside(busy, &slow, || closed(&target, 1, until))?.check(name)?;
             if round > 0 {
-                bench.add("neighbours", name, &sample, std::time::Duration::ZERO);
+                bench.add("neighbours", name, &sample, None);
             }
         }
     }
@@ -151,17 +153,17 @@ fn beside<T>(server: &Server, model: &Model, work: impl FnOnce() -> Result<T>) -
     let target = server
         .target(Api::Grpc, model)
         .context("Salver speaks gRPC")?;
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = AtomicBool::new(false);
     let is_over = &is_over;
     thread::scope(|scope| {
         let busy = scope.spawn(move || -> Result<()> {
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            while !is_over.load(Ordering::Relaxed) {
                 closed(&target, 1, Until::Count(1))?.check("the neighbour")?;
             }
             Ok(())
         });
         let result = work();
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         busy.join().expect("the neighbour does not panic")?;
         result
     })

@@ -1,8 +1,10 @@
 //! Cases in which the model costs next to nothing: what is measured is the server.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
-use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, who};
+use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, at, who};
 use crate::load::{Until, closed};
 use crate::models;
 use crate::report::Is;
@@ -27,7 +29,7 @@ pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
     let servers = bench.start(&ALL, &[&model])?;
     let apis = [Api::Rest, Api::RestAsync, Api::Grpc];
     for num_connections in [1, 16] {
-        let case = format!("tiny, {num_connections} connections");
+        let case = at("tiny", num_connections);
         let until = Until::Elapsed(bench.scale.turn);
         bench.rounds(&case, &servers, &model, (&apis, num_connections, until))?;
     }
@@ -42,7 +44,7 @@ pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
             let whose = [&*who(kind, api), &*who(other, api)];
             bench
                 .report
-                .ratio("tiny, 16 connections", whose, RATE, Is::AtLeast, goal);
+                .ratio(&at("tiny", 16), whose, RATE, Is::AtLeast, goal);
         }
         for (other, api) in [
             (Kind::FastApi, Api::Rest),
@@ -52,7 +54,7 @@ pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
             let whose = [&*who(kind, api), &*who(other, api)];
             bench
                 .report
-                .ratio("tiny, 1 connections", whose, P99, Is::AtMost, 1.0);
+                .ratio(&at("tiny", 1), whose, P99, Is::AtMost, 1.0);
         }
     }
     Ok(())
@@ -112,7 +114,7 @@ pub(super) fn start(bench: &mut Bench) -> Result<()> {
         for kind in ALL {
             for server in bench.start(&[kind], &[&model])? {
                 let name = kind.name();
-                let begin = std::time::Instant::now();
+                let begin = Instant::now();
                 if let Some(target) = server.target(Api::Rest, &model) {
                     closed(&target, 1, Until::Count(1))?.check(&name)?;
                 }

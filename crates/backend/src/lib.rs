@@ -79,7 +79,7 @@ pub trait Model: Send + Sync {
     fn instance(&self) -> Result<Box<dyn Instance>, BackendError>;
 }
 
-/// One thread's own means of running a model.
+/// The means of running a model once at a time, from whichever thread has it.
 ///
 /// A caller may run a [`Signature`] that is not among the model's own, made of tensors that the model has: several
 /// signatures' outputs in one run. Engines without named tensors may refuse it.

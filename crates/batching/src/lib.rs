@@ -4,6 +4,8 @@
 //! Batch ─► Executor::execute ─► BatchFormer (bounded) ─► instance thread ─► join ─► Instance::run ─► split ─► Executed
 //! ```
 //!
+//! A small request for a model whose runs are short is run by its caller instead, where an instance is idle.
+//!
 //! Owns the queue before an engine, the threads that its instances run on, and what happens when time runs out there.
 //! Does not own models, admission or clocks: time is `tokio::time`, so tests can pause it.
 //!

@@ -156,11 +156,10 @@ impl LocalExecutor {
     /// Runs a small request in this thread, if that will not take long and an instance is idle: to hand it to the
     /// instance's thread and its answer back would take longer. Returns the request where it is not so.
     fn run_here(&self, batch: Batch) -> Result<Result<Executed, ExecuteError>, Batch> {
-        let num_bytes: usize = batch.inputs.iter().map(Tensor::num_bytes).sum();
-        if !self.runs_in_caller || num_bytes > MAX_BYTES_HERE || self.is_filled_up(&batch) {
-            return Err(batch);
-        }
-        if !self.queue.take_instance() {
+        let is_small =
+            || batch.inputs.iter().map(Tensor::num_bytes).sum::<usize>() <= MAX_BYTES_HERE;
+        let is_for_here = self.runs_in_caller && is_small() && !self.is_filled_up(&batch);
+        if !is_for_here || !self.queue.take_instance() {
             return Err(batch);
         }
         let mut taken = Taken {
@@ -173,8 +172,8 @@ impl LocalExecutor {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            let (outputs, run, says) = worker.run_one(&batch);
-            taken.run = says;
+            let (outputs, run) = worker.run_one(&batch);
+            taken.run = worker.tell(outputs.is_ok().then_some(run));
             let executed = outputs.map(|outputs| Executed {
                 outputs,
                 queue: Duration::ZERO,
@@ -249,13 +248,15 @@ fn serve(queue: &Queue, worker: &Mutex<Worker>) {
     while let Some(items) = queue.pop() {
         let mut taken = Taken { queue, run: None };
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.run = worker.answer_all(items);
+        let run = worker.answer(items);
+        taken.run = worker.tell(run);
     }
 }
 
 /// An instance that runs; it is given back however the run ends.
 struct Taken<'a> {
     queue: &'a Queue,
+    /// How long its run took, if that says something of others.
     run: Option<Duration>,
 }
 

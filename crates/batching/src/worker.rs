@@ -1,4 +1,4 @@
-//! One instance thread: takes batches off the queue, runs them, answers.
+//! One instance and what runs it: a batch at a time, together where it can be, answered one by one.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -72,7 +72,7 @@ impl Item {
     }
 }
 
-/// What an instance thread works with.
+/// An instance, run by its own thread or by whoever borrows it from there.
 pub(crate) struct Worker {
     model: Arc<dyn Model>,
     /// `None` after a panic whose replacement could not be made yet.
@@ -81,7 +81,6 @@ pub(crate) struct Worker {
     name: String,
     platform: &'static str,
     num_joint_failures: u32,
-    /// The first run takes longer than any other.
     has_run: bool,
 }
 
@@ -114,31 +113,25 @@ impl Worker {
         self.instance.as_ref()?.host()
     }
 
-    /// Runs one request in this thread. Returns how long that took, if it says something of other runs.
-    pub(crate) fn run_one(
-        &mut self,
-        batch: &Batch,
-    ) -> (Result<Outputs, BackendError>, Duration, Option<Duration>) {
+    /// Runs one request alone. Returns how long that took.
+    pub(crate) fn run_one(&mut self, batch: &Batch) -> (Result<Outputs, BackendError>, Duration) {
         let started_at = Instant::now();
         let answer = self.run_batch(batch);
         let run = started_at.elapsed();
         if let Ok(outputs) = &answer {
             self.check_rows(batch, outputs);
         }
-        let says = (answer.is_ok() && self.has_run).then_some(run);
-        self.has_run = true;
-        (answer, run, says)
+        (answer, run)
     }
 
-    /// Answers requests, together if they can be. Returns how long that took, if it says something of other runs.
-    pub(crate) fn answer_all(&mut self, items: Vec<Item>) -> Option<Duration> {
-        let run = self.answer(items).filter(|_| self.has_run);
-        self.has_run = true;
-        run
+    /// Returns what a run says of those to come; the first takes longer than any other.
+    pub(crate) fn tell(&mut self, run: Option<Duration>) -> Option<Duration> {
+        let has_run = std::mem::replace(&mut self.has_run, true);
+        run.filter(|_| has_run)
     }
 
-    /// Returns how long the last run took, if anything was run.
-    fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
+    /// Answers requests, together if they can be. Returns how long the last run took, if anything was run.
+    pub(crate) fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
         items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));
         let failed = match self.run_joined(&items) {
@@ -161,13 +154,12 @@ impl Worker {
                 continue;
             }
             item.is_started.store(true, Ordering::Release);
-            let answer = self.run_batch(&item.batch);
-            if let Ok(outputs) = &answer {
-                self.check_rows(&item.batch, outputs);
+            let (answer, run) = self.run_one(&item.batch);
+            if answer.is_ok() {
                 num_answered += 1;
-                last_run = Some(started_at.elapsed());
+                last_run = Some(run);
             }
-            item.answer(answer, started_at, started_at.elapsed());
+            item.answer(answer, started_at, run);
         }
         if let Some(signature) = failed.filter(|_| num_answered == num_items) {
             self.count_joint_failure(&signature);
