@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RECOVERY: Duration = Duration::from_secs(1);
 
 /// Every server under the usual load, two, five and ten times its capacity, and the usual load again.
+///
+/// A peer that lets everyone wait is busy with that long after, so each of its overloads has a server of its own.
 pub(super) fn overload(bench: &mut Bench) -> Result<()> {
     let model = Model::new(
         "network",
@@ -32,10 +34,13 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
     )
     .with("max_wait_micros = 60000\n");
     for kind in [SALVER, Kind::FastApi, Kind::Triton] {
-        for server in bench.start(&[kind], &[&model])? {
+        let num_together = if kind == SALVER { OVERLOADS.len() } else { 1 };
+        for overloads in OVERLOADS.chunks(num_together) {
             for api in [Api::Rest, Api::Grpc] {
-                if let Some(target) = server.target(api, &model) {
-                    play(bench, &server, &who(kind, api), &target)?;
+                for server in bench.start(&[kind], &[&model])? {
+                    if let Some(target) = server.target(api, &model) {
+                        play(bench, &server, &who(kind, api), &target, overloads)?;
+                    }
                 }
             }
         }
@@ -43,7 +48,13 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-fn play(bench: &mut Bench, server: &Server, name: &str, target: &Target) -> Result<()> {
+fn play(
+    bench: &mut Bench,
+    server: &Server,
+    name: &str,
+    target: &Target,
+    overloads: &[(f64, f64)],
+) -> Result<()> {
     let is_ours = server.kind == SALVER;
     let length = bench.scale.turn * 4;
     closed(target, NUM_CONNECTIONS, Until::Count(100))?.check(name)?;
@@ -54,7 +65,7 @@ fn play(bench: &mut Bench, server: &Server, name: &str, target: &Target) -> Resu
         "{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"
     ));
     let memory = server.process.memory()? as f64;
-    for (factor, share) in OVERLOADS {
+    for &(factor, share) in overloads {
         let sample = open(target, factor * capacity, length)?;
         // What else the machine does changes from minute to minute: the capacity is that before and after.
         let after = capacity_of(bench, target, name)?;
