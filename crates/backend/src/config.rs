@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 /// Settings of one model, as far as its engine is concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelConfig {
     /// How many requests may run at once: instances, each on a thread of its own.
     pub num_instances: NonZeroUsize,

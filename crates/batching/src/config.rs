@@ -21,6 +21,8 @@ pub struct BatchingConfig {
     pub allowed_batch_sizes: Vec<usize>,
     /// Whether inputs that differ in other axes than the first are filled up to the longest.
     pub pad_variable_length_inputs: bool,
+    /// Rows of joined requests at most, where that was measured and not asked for; a request of more runs alone.
+    pub max_joined_rows: Option<NonZeroUsize>,
 }
 
 impl BatchingConfig {
@@ -34,6 +36,16 @@ impl BatchingConfig {
             max_enqueued_batches: None,
             allowed_batch_sizes: Vec::new(),
             pad_variable_length_inputs: false,
+            max_joined_rows: None,
+        }
+    }
+
+    /// Returns one that joins up to so many rows, refuses nothing and waits for nothing.
+    #[must_use]
+    pub fn measured(max_joined_rows: NonZeroUsize) -> Self {
+        Self {
+            max_joined_rows: Some(max_joined_rows),
+            ..Self::new(NonZeroUsize::MAX)
         }
     }
 
@@ -41,7 +53,13 @@ impl BatchingConfig {
     #[must_use]
     pub fn max_run_rows(&self) -> usize {
         let max = self.max_execution_batch_size.unwrap_or(self.max_batch_size);
+        let max = self.max_joined_rows.unwrap_or(max);
         max.min(self.max_batch_size).get()
+    }
+
+    /// Tells whether somebody asked for it: what times out while it waits is then answered as by TensorFlow Serving.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.max_joined_rows.is_none()
     }
 
     /// Returns the number of rows that a batch is filled up to.

@@ -13,6 +13,7 @@
 //! A request that cannot be joined, or whose batch fails, runs alone: none fails for another's sake.
 
 mod config;
+mod cost;
 mod error;
 mod executor;
 mod forecast;
@@ -23,6 +24,7 @@ mod queue;
 mod worker;
 
 pub use config::BatchingConfig;
+pub use cost::{Cost, CostCurve};
 pub use error::ExecuteError;
 pub use executor::{Batch, BoxFuture, Executed, Executor};
 pub use former::{BatchFormer, Decision, FormerLimits, Refusal};

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use salver_backend::{BackendError, Model};
+use salver_telemetry::RunMetrics;
 use salver_tensor::Tensor;
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
@@ -38,9 +39,13 @@ pub struct ExecutorConfig {
     pub queue_capacity: NonZeroUsize,
     /// How requests are joined; `None` if each runs alone.
     pub batching: Option<BatchingConfig>,
+    /// The names of signatures whose requests are not joined all the same: their rows are not known to be independent.
+    pub unjoinable: Vec<Arc<str>>,
     /// How long a request may be expected to wait; one that would wait longer is refused. Whatever is said here, one that
     /// could not be answered before its deadline is.
     pub max_wait: Option<Duration>,
+    /// Where runs are counted; `None` if nobody wants to know.
+    pub metrics: Option<Arc<RunMetrics>>,
 }
 
 /// The instance threads of one loaded model and the queue before them.
@@ -72,8 +77,7 @@ impl LocalExecutor {
     ///
     /// # Errors
     /// What [`Model::instance`] says; [`BackendError::Engine`] if the system gives no thread.
-    pub fn start(model: Box<dyn Model>, config: &ExecutorConfig) -> Result<Self, BackendError> {
-        let model: Arc<dyn Model> = model.into();
+    pub fn start(model: &Arc<dyn Model>, config: &ExecutorConfig) -> Result<Self, BackendError> {
         let queue = Queue::new(config);
         let mut executor = Self {
             queue: Arc::new(queue),
@@ -82,7 +86,7 @@ impl LocalExecutor {
             runs_in_caller: false,
         };
         for instance_idx in 0..config.num_instances.get() {
-            let worker = Worker::new(Arc::clone(&model), Arc::clone(&executor.queue), config)?;
+            let worker = Worker::new(Arc::clone(model), Arc::clone(&executor.queue), config)?;
             executor.runs_in_caller = worker.runs_in_caller();
             let host = worker.host();
             let worker = Arc::new(Mutex::new(worker));
@@ -133,7 +137,7 @@ impl LocalExecutor {
         if num_rows > max_rows {
             return Err(ExecuteError::TooManyRows { num_rows, max_rows });
         }
-        let is_whole = num_rows <= config.max_run_rows();
+        let is_whole = num_rows <= config.max_run_rows() || config.max_joined_rows.is_some();
         if is_whole || self.queue.is_unjoinable(&batch.signature) {
             return Ok(None);
         }
@@ -221,7 +225,7 @@ impl LocalExecutor {
 
     /// Returns what a request is answered with whose time is up.
     fn late(&self, waited_in_queue: bool) -> ExecuteError {
-        match waited_in_queue && self.queue.batching().is_some() {
+        match waited_in_queue && self.queue.is_batched() {
             true => ExecuteError::BatchQueueTimeout,
             false => ExecuteError::DeadlineExceeded { waited_in_queue },
         }

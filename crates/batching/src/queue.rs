@@ -96,6 +96,7 @@ impl Queue {
     pub(crate) fn new(config: &ExecutorConfig) -> Self {
         let capacity = config.queue_capacity.get();
         let batching = config.batching.clone();
+        let unjoinable = config.unjoinable.iter().cloned().collect();
         let (num_instances, max_wait) = (config.num_instances.get(), config.max_wait);
         let config = batching.as_ref();
         let limits = FormerLimits {
@@ -112,7 +113,7 @@ impl Queue {
             num_idle: num_instances,
             forecast: Forecast::default(),
             swept_at: None,
-            unjoinable: HashSet::new(),
+            unjoinable,
         };
         Self {
             state: Mutex::new(state),
@@ -128,6 +129,12 @@ impl Queue {
         self.batching.as_ref()
     }
 
+    /// Tells whether somebody asked for requests to be joined.
+    pub(crate) fn is_batched(&self) -> bool {
+        let config = self.batching.as_ref();
+        config.is_some_and(BatchingConfig::is_asked_for)
+    }
+
     /// Lets the parts of a request wait, all of them or none.
     pub(crate) fn push(&self, items: Vec<Item>) -> Result<(), ExecuteError> {
         let num_items = items.len();
@@ -140,7 +147,7 @@ impl Queue {
         // Told and freed without the lock.
         let now = Instant::now();
         for item in &mut gone {
-            item.is_wanted(now, self.batching.is_some());
+            item.is_wanted(now, self.is_batched());
         }
         drop(gone);
         pushed?;
@@ -315,7 +322,7 @@ impl Queue {
     /// Returns what a request may be joined by, and its rows; `None` if it runs alone.
     fn key(&self, batch: &Batch) -> Option<(LaneKey, usize)> {
         let config = self.batching.as_ref()?;
-        let num_rows = num_rows(batch)?;
+        let num_rows = num_rows(batch).filter(|&num_rows| num_rows <= self.max_rows())?;
         let class = |shape: &Shape| match config.pad_variable_length_inputs {
             true => Class::Padded(shape.len()),
             false => Class::Exact(shape.iter().skip(1).copied().collect()),

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use salver_backend::{BackendError, Host, Inputs, Instance, Model, Outputs, Requested, Signature};
+use salver_telemetry::RunMetrics;
+use salver_tensor::Tensor;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -80,6 +82,7 @@ pub(crate) struct Worker {
     queue: Arc<Queue>,
     name: String,
     platform: &'static str,
+    metrics: Option<Arc<RunMetrics>>,
     num_joint_failures: u32,
     has_run: bool,
 }
@@ -98,6 +101,7 @@ impl Worker {
             queue,
             name: config.name.clone(),
             platform: config.platform,
+            metrics: config.metrics.clone(),
             num_joint_failures: 0,
         })
     }
@@ -133,7 +137,7 @@ impl Worker {
     /// Answers requests, together if they can be. Returns how long the last run took, if anything was run.
     pub(crate) fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
-        items.retain_mut(|item| item.is_wanted(now, self.queue.batching().is_some()));
+        items.retain_mut(|item| item.is_wanted(now, self.queue.is_batched()));
         let failed = match self.run_joined(&items) {
             JointRun::Answered(outputs) => {
                 let run = now.elapsed();
@@ -150,7 +154,7 @@ impl Worker {
         for mut item in items {
             let started_at = Instant::now();
             // The others' runs may have taken long.
-            if !item.is_wanted(started_at, self.queue.batching().is_some()) {
+            if !item.is_wanted(started_at, self.queue.is_batched()) {
                 continue;
             }
             item.is_started.store(true, Ordering::Release);
@@ -270,6 +274,10 @@ impl Worker {
         match panic::catch_unwind(AssertUnwindSafe(run)) {
             Ok(result) => {
                 self.instance = Some(instance);
+                if let Some(metrics) = self.metrics.as_ref().filter(|_| result.is_ok()) {
+                    let num_rows = batch.inputs.first().and_then(Tensor::num_rows);
+                    metrics.ran(num_rows.unwrap_or(1));
+                }
                 result
             }
             Err(panic) => {

@@ -170,6 +170,10 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Loads the model and measures what its runs cost on this machine, by rows, and how it would be run.
+    #[arg(long)]
+    pub(crate) cost: bool,
+
     /// Asks whether this engine can run the model. [env: SALVER_ENGINE] [default: the fastest one that can]
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<String>,
@@ -178,7 +182,7 @@ pub(crate) struct InspectArgs {
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   salver inspect models/digits
-  salver inspect resnet.onnx
+  salver inspect resnet.onnx --cost
   salver inspect models --json | jq '.[].signatures'";
 
 /// Validates a folder of models without serving it; every mistake at once, with file, line and remedy.

@@ -30,6 +30,7 @@ pub(crate) fn config(parameters: &BatchingParameters) -> BatchingConfig {
             .filter_map(|&size| usize::try_from(size).ok())
             .collect(),
         pad_variable_length_inputs: parameters.pad_variable_length_inputs,
+        max_joined_rows: None,
     }
 }
 
@@ -82,6 +83,7 @@ mod tests {
             max_enqueued_batches: NonZeroUsize::new(3),
             allowed_batch_sizes: vec![1, 4],
             pad_variable_length_inputs: true,
+            max_joined_rows: None,
         };
         assert_eq!(all, expected);
         let not_split = of("max_batch_size { value: 8 } max_execution_batch_size { value: 4 }");

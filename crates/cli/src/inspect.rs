@@ -1,5 +1,6 @@
 //! `salver inspect`: what a model takes and gives, and which engine would run it.
 
+mod cost;
 mod declared;
 
 use salver_backend::{BackendError, ModelFiles, Registry, Signature, Signatures};
@@ -13,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::stores::Brought;
 use crate::{engine, output};
 
+use cost::Cost;
 use declared::Declared;
 
 /// What there is to say about one model.
@@ -24,6 +26,8 @@ struct Report {
     num_bytes: u64,
     declared: Result<Declared, String>,
     engine: Result<(&'static str, String), String>,
+    /// What its runs cost, if that was asked for.
+    cost: Option<Result<Cost, String>>,
 }
 
 /// Prints what is known about each model at a path.
@@ -36,7 +40,7 @@ pub(crate) fn run(args: &InspectArgs, env: &Env) -> Result<Exit, Failure> {
     let mut failure = Failure::all(Exit::Failed, problems.chain(brought.problems()));
     let mut reports = Vec::new();
     for entry in &discovery.entries {
-        match report(entry, asked_for.as_deref(), &registry) {
+        match report(entry, asked_for.as_deref(), &registry, args.cost) {
             Ok(report) => reports.push(report),
             Err(reason) => failure.messages.push(reason),
         }
@@ -74,14 +78,19 @@ fn report(
     entry: &ModelEntry,
     asked_for: Option<&str>,
     registry: &Registry,
+    measures: bool,
 ) -> Result<Report, String> {
     let path = entry.base.path().display();
     let (version, files) = versions(&entry.base)
         .map_err(|error| format!("{path}: {error}"))?
         .pop()
         .ok_or_else(|| format!("{path}: holds no version of a model"))?;
-    let engine = registry
-        .choose(&files, asked_for.or(entry.settings.engine.as_deref()))
+    let choice = registry.choose(&files, asked_for.or(entry.settings.engine.as_deref()));
+    let cost = choice.as_ref().ok().filter(|_| measures).map(|choice| {
+        let cost = Cost::measure(choice, &files, &entry.settings);
+        cost.map_err(|error| error.to_string())
+    });
+    let engine = choice
         .map(|choice| (choice.backend.platform(), choice.reason))
         .map_err(|error: BackendError| error.to_string());
     Ok(Report {
@@ -90,6 +99,7 @@ fn report(
         num_bytes: declared::num_bytes(&files),
         declared: declared::read(&files),
         engine,
+        cost,
         files,
     })
 }
@@ -132,6 +142,16 @@ impl Report {
             Ok((platform, reason)) => line("engine", &format!("{platform} ({reason})")),
             Err(reason) => line("engine", &format!("none: {reason}")),
         }
+        match &self.cost {
+            None => {}
+            Some(Ok(cost)) => {
+                let keys = ["runs"].into_iter().chain(std::iter::repeat(""));
+                for (key, text) in keys.zip(cost.lines()) {
+                    line(key, &text);
+                }
+            }
+            Some(Err(reason)) => line("runs", &format!("not measured: {reason}")),
+        }
         if let Ok(declared) = &self.declared {
             text.extend(
                 declared
@@ -167,6 +187,10 @@ impl Report {
             "operators": declared.map(|declared| &declared.operators),
             "engine": engine,
             "engine_reason": reason,
+            "cost": self.cost.as_ref().map(|cost| match cost {
+                Ok(cost) => cost.to_json(),
+                Err(reason) => json!({ "error": reason }),
+            }),
             "signatures": signatures,
             "error": error,
         })

@@ -120,20 +120,20 @@ impl Models {
             on_split: Some(on_split(&splits)),
             on_labels: Some(on_labels(&labels)),
         };
+        let num_warmup_iterations = settings.num_warmup_iterations(&config.tensorflow);
         let factory = ModelLoaderFactory {
             registry,
             metrics: metrics.clone(),
             defaults: defaults(config, settings),
             batching: (config.tensorflow.has_batching_by_version && settings.batching().is_some())
                 .then(|| Arc::new(batching::of_version) as ReadBatching),
-            warmup: settings
-                .num_warmup_iterations(&config.tensorflow)
-                .map(|num_iterations| {
-                    Arc::new(WarmupRequests {
-                        metrics: metrics.clone(),
-                        num_iterations,
-                    }) as _
-                }),
+            measures: num_warmup_iterations.is_some(),
+            warmup: num_warmup_iterations.map(|num_iterations| {
+                Arc::new(WarmupRequests {
+                    metrics: metrics.clone(),
+                    num_iterations,
+                }) as _
+            }),
         };
         let source = FileSystemSource::new(source, factory);
         let roots = source.roots_handle();
@@ -240,13 +240,16 @@ impl Models {
 /// Returns what holds for models of which nothing is said.
 fn defaults(config: &ServeConfig, settings: &TfSettings) -> ModelSettings {
     let of_all = |_: &&_| !config.tensorflow.has_batching_by_version;
+    let asked_for = settings
+        .batching()
+        .filter(of_all)
+        .map(|parameters| BatchingSettings::On(Box::new(batching::config(parameters))));
+    // TensorFlow Serving joins nothing unless it is told to, and neither does what stands in for it.
+    let is_open = matches!(config.models, ModelsAt::Dir(_)) && settings.batching().is_none();
     ModelSettings {
         engine: config.engine.clone(),
         instances: settings.batching().and_then(batching::num_threads),
-        batching: settings
-            .batching()
-            .filter(of_all)
-            .map(|parameters| BatchingSettings::On(Box::new(batching::config(parameters)))),
+        batching: asked_for.or(is_open.then_some(BatchingSettings::Auto)),
         ..ModelSettings::default()
     }
 }

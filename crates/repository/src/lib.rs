@@ -21,6 +21,7 @@ mod settings;
 mod source;
 #[cfg(test)]
 mod testing;
+mod tune;
 mod versions;
 mod warmup;
 mod whole;
@@ -39,6 +40,7 @@ pub use settings::{
 pub use source::{
     FileSystemSource, LabelSink, RequestLogSink, Root, RootsHandle, SourceConfig, SplitSink,
 };
+pub use tune::{Open, Tuned, tune};
 pub use versions::versions;
 pub use warmup::Warmup;
 pub use whole::check_version;

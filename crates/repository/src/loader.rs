@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use salver_backend::{BackendError, Choice, Model, Registry};
+use salver_backend::{BackendError, Choice, Registry};
 use salver_batching::{BatchingConfig, ExecutorConfig, LocalExecutor};
 use salver_servable::{CancelToken, LoadError, LoadErrorKind, Loader, Resources, ServableId};
 use salver_telemetry::{LoadResult, Metrics};
@@ -14,7 +14,7 @@ use salver_telemetry::{LoadResult, Metrics};
 use crate::layout::Place;
 use crate::model::{LoadedModel, VersionMetrics};
 use crate::poll::Offer;
-use crate::{ModelSettings, Warmup, warmup, whole};
+use crate::{BatchingSettings, ModelSettings, Open, Warmup, tune, warmup, whole};
 
 /// What a loaded model is reckoned to take, in percent of the size of its files.
 ///
@@ -31,6 +31,8 @@ pub struct ModelLoaderFactory {
     pub metrics: Metrics,
     /// What applies where a model's settings say nothing.
     pub defaults: ModelSettings,
+    /// Whether models are measured as they are loaded, to decide what is open about them.
+    pub measures: bool,
     /// Runs the requests that versions bring along; `None` if theirs are not to be run.
     pub warmup: Option<Arc<dyn Warmup>>,
     /// Reads how a version's requests are joined out of its folder, where a model's settings say nothing; `None` if that is
@@ -67,6 +69,7 @@ impl ModelLoaderFactory {
             settings: settings.or(&self.defaults),
             registry: self.registry.clone(),
             metrics: self.metrics.clone(),
+            measures: self.measures,
             warmup: self.warmup.clone(),
             read_batching: self
                 .batching
@@ -83,6 +86,7 @@ pub struct ModelLoader {
     settings: ModelSettings,
     registry: Registry,
     metrics: Metrics,
+    measures: bool,
     warmup: Option<Arc<dyn Warmup>>,
     read_batching: Option<ReadBatching>,
 }
@@ -176,12 +180,17 @@ impl ModelLoader {
             .map_err(|error| failed(format!("its warm-up run failed: {error}")))
     }
 
-    fn batching(&self) -> Result<Option<BatchingConfig>, LoadError> {
+    fn batching(&self) -> Result<BatchingSettings, LoadError> {
         match (&self.read_batching, &self.offer.place) {
-            (Some(read), Place::Dir(dir) | Place::ModelDir(dir)) => {
-                read(dir).map_err(|message| LoadError::new(LoadErrorKind::Invalid, message))
+            (Some(read), Place::Dir(dir) | Place::ModelDir(dir)) => match read(dir) {
+                Ok(Some(config)) => Ok(BatchingSettings::On(Box::new(config))),
+                Ok(None) => Ok(BatchingSettings::Off),
+                Err(message) => Err(LoadError::new(LoadErrorKind::Invalid, message)),
+            },
+            _ => {
+                let settings = self.settings.batching.clone();
+                Ok(settings.unwrap_or(BatchingSettings::Off))
             }
-            _ => Ok(self.settings.batching()),
         }
     }
 
@@ -209,19 +218,42 @@ impl ModelLoader {
         &self,
         choice: &Choice,
     ) -> Result<(salver_backend::Signatures, LocalExecutor), LoadError> {
-        let model_config = self.settings.model_config(&choice.backend.default_config());
-        let model: Box<dyn Model> =
-            guard(|| choice.backend.load(&self.offer.files, &model_config))?;
-        let signatures = model.signatures().clone();
+        let batching = self.batching()?;
+        let config = self.settings.model_config(&choice.backend.default_config());
+        let open = self.measures.then_some(Open {
+            layout: self.settings.instances.is_none() && self.settings.threads.is_none(),
+            batching: batching == BatchingSettings::Auto,
+        });
+        let tuned = guard(|| tune(&*choice.backend, &self.offer.files, config, open))?;
+        let signatures = tuned.model.signatures().clone();
+        let runs = self.metrics.runs(&self.id.name, self.id.version);
+        let costs = tuned.costs.costs().iter();
+        runs.set_costs(costs.map(|cost| (cost.num_rows, cost.run)).collect());
         let config = ExecutorConfig {
             name: self.id.name.to_string(),
             platform: choice.backend.platform(),
-            num_instances: model_config.num_instances,
+            num_instances: tuned.config.num_instances,
             queue_capacity: self.settings.queue_capacity(),
-            batching: self.batching()?,
+            batching: match batching {
+                BatchingSettings::On(config) => Some(*config),
+                BatchingSettings::Auto => tuned.batching,
+                BatchingSettings::Off => None,
+            },
+            unjoinable: tuned.unjoinable,
             max_wait: self.settings.max_wait,
+            metrics: Some(runs),
         };
-        let executor = guard(|| LocalExecutor::start(model, &config))?;
+        let executor = guard(|| LocalExecutor::start(&tuned.model, &config))?;
+        let max_rows = config.batching.as_ref().map(BatchingConfig::max_run_rows);
+        tracing::info!(
+            model = %self.id.name,
+            version = self.id.version,
+            instances = config.num_instances,
+            threads = tuned.config.num_threads,
+            batch = max_rows.unwrap_or(1),
+            run_seconds = tuned.costs.at(1).map(|run| run.as_secs_f64()),
+            "laid out"
+        );
         Ok((signatures, executor))
     }
 }

@@ -123,6 +123,8 @@ pub struct ModelSettings {
 pub enum BatchingSettings {
     /// Each runs alone.
     Off,
+    /// They are joined where measuring shows that it pays and that rows are independent.
+    Auto,
     /// They are joined so.
     On(Box<BatchingConfig>),
 }
@@ -201,15 +203,6 @@ impl ModelSettings {
     #[must_use]
     pub fn queue_capacity(&self) -> NonZeroUsize {
         self.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY)
-    }
-
-    /// Returns how requests are joined; `None` if each runs alone.
-    #[must_use]
-    pub fn batching(&self) -> Option<BatchingConfig> {
-        match &self.batching {
-            Some(BatchingSettings::On(config)) => Some(BatchingConfig::clone(config)),
-            Some(BatchingSettings::Off) | None => None,
-        }
     }
 
     /// Hashes what matters to loading, so that a version that failed is tried again when its settings are mended.

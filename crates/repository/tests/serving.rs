@@ -75,6 +75,7 @@ impl Server {
             registry: Registry::new(vec![Arc::new(backend.clone())]),
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
+            measures: true,
             warmup: None,
             batching: None,
         };

@@ -1,15 +1,15 @@
 //! What is counted for the arms and shadows of splits.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use crate::held::Held;
 use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::signature::{CODES, OK_IDX, code_idx, describe};
@@ -56,45 +56,6 @@ impl ShadowMetrics {
 pub(crate) struct SplitFamilies {
     pub(crate) arms: Held<ArmMetrics>,
     pub(crate) shadows: Held<ShadowMetrics>,
-}
-
-/// Model, and arm or shadow.
-type Key = (Arc<str>, Arc<str>);
-
-/// What others hold: once nobody does, it is gone from here.
-#[derive(Debug)]
-pub(crate) struct Held<T>(Mutex<BTreeMap<Key, Weak<T>>>);
-
-impl<T> Default for Held<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Default> Held<T> {
-    pub(crate) fn get_or_make(&self, model: &str, name: &str) -> Arc<T> {
-        let mut held = self.lock();
-        held.retain(|_, metrics| metrics.strong_count() > 0);
-        let key = (model.into(), name.into());
-        if let Some(metrics) = held.get(&key).and_then(Weak::upgrade) {
-            return metrics;
-        }
-        let metrics = Arc::new(T::default());
-        held.insert(key, Arc::downgrade(&metrics));
-        metrics
-    }
-
-    fn all(&self) -> Vec<(Key, Arc<T>)> {
-        let held = self.lock();
-        let living = held
-            .iter()
-            .filter_map(|(key, metrics)| Some((key.clone(), metrics.upgrade()?)));
-        living.collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Weak<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Collector for SplitFamilies {

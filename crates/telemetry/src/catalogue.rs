@@ -79,6 +79,10 @@ pub enum Metric {
     ArmFallbacks,
     /// Requests that were sent to shadows.
     ShadowRequests,
+    /// Rows of each run.
+    RunRows,
+    /// What runs cost when the version was loaded.
+    RunCost,
     /// `/tensorflow/cc/saved_model/load_attempt_count` of TensorFlow.
     TfLoadAttemptCount,
     /// `/tensorflow/cc/saved_model/load_latency` of TensorFlow.
@@ -120,7 +124,7 @@ struct Row {
 
 impl Metric {
     /// Every metric of our own, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Requests,
         Self::FailedRequests,
         Self::RefusedRequests,
@@ -142,6 +146,8 @@ impl Metric {
         Self::ArmRequestDuration,
         Self::ArmFallbacks,
         Self::ShadowRequests,
+        Self::RunRows,
+        Self::RunCost,
     ];
 
     /// Every metric under a name of TensorFlow's, sorted by it as on the page.

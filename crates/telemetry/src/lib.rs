@@ -17,11 +17,13 @@
 
 mod arm;
 mod catalogue;
+mod held;
 mod histogram;
 mod labels;
 pub mod logging;
 mod metrics;
 mod process;
+mod run;
 mod signature;
 mod tensorflow;
 mod words;
@@ -30,6 +32,7 @@ pub use arm::{ArmMetrics, ShadowMetrics};
 pub use catalogue::{Kind, Metric};
 pub use metrics::{CONTENT_TYPE, InflightRequest, Metrics, TENSORFLOW_CONTENT_TYPE};
 pub use process::unix_time;
+pub use run::RunMetrics;
 pub use signature::SignatureMetrics;
 pub use tensorflow::ModelMetrics;
 pub use words::{Api, Call, LoadResult, LogResult, Phase, Refusal, ShadowResult, VersionState};

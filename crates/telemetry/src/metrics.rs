@@ -13,11 +13,12 @@ use prometheus_client::registry::{self, Registry};
 
 use crate::arm::SplitFamilies;
 use crate::labels::Labels;
+use crate::run::RunFamilies;
 use crate::signature::SignatureFamilies;
 use crate::tensorflow::TensorFlowMetrics;
 use crate::{
-    ArmMetrics, Call, LoadResult, LogResult, Metric, Refusal, ShadowMetrics, SignatureMetrics,
-    VersionState, process,
+    ArmMetrics, Call, LoadResult, LogResult, Metric, Refusal, RunMetrics, ShadowMetrics,
+    SignatureMetrics, VersionState, process,
 };
 
 /// The media type of [`Metrics::encode`].
@@ -52,6 +53,7 @@ struct Inner {
     resident_memory: Gauge,
     signatures: Arc<SignatureFamilies>,
     splits: Arc<SplitFamilies>,
+    runs: Arc<RunFamilies>,
     request_logs: Family<Labels, Counter>,
     tensorflow: TensorFlowMetrics,
 }
@@ -97,6 +99,12 @@ impl Metrics {
     #[must_use]
     pub fn shadow(&self, model: &str, shadow: &str) -> Arc<ShadowMetrics> {
         self.0.splits.shadows.get_or_make(model, shadow)
+    }
+
+    /// Returns the metrics of a version's runs, as [`Metrics::arm`] does.
+    #[must_use]
+    pub fn runs(&self, model: &str, version: i64) -> Arc<RunMetrics> {
+        self.0.runs.0.get_or_make(model, &version.to_string())
     }
 
     /// Forgets a version that was unloaded, so that the page does not grow with every version ever served.
@@ -270,6 +278,8 @@ impl Inner {
             .register_collector(Box::new(Arc::clone(&signatures)));
         let splits = Arc::new(SplitFamilies::default());
         register.0.register_collector(Box::new(Arc::clone(&splits)));
+        let runs = Arc::new(RunFamilies::default());
+        register.0.register_collector(Box::new(Arc::clone(&runs)));
         let refused = register.family(Metric::RefusedRequests);
         let loads = register.family(Metric::ModelLoads);
         let versions = register.family(Metric::ModelVersions);
@@ -298,6 +308,7 @@ impl Inner {
             resident_memory: register.value(Metric::ResidentMemory, Gauge::default()),
             signatures,
             splits,
+            runs,
             request_logs: register.family(Metric::RequestLogRecords),
             tensorflow: TensorFlowMetrics::default(),
             registry: register.0,

@@ -118,10 +118,12 @@ fn start_where(
         num_instances: NonZeroUsize::new(num_instances).unwrap(),
         queue_capacity: NonZeroUsize::new(queue_capacity).unwrap(),
         batching: None,
+        unjoinable: Vec::new(),
+        metrics: None,
         max_wait: None,
     };
     (
-        Arc::new(LocalExecutor::start(Box::new(model), &config).unwrap()),
+        Arc::new(LocalExecutor::start(&(Arc::new(model) as Arc<dyn Model>), &config).unwrap()),
         shared,
     )
 }
@@ -355,9 +357,11 @@ fn a_model_without_room_for_its_instances_does_not_start() {
         num_instances: two,
         queue_capacity: two,
         batching: None,
+        unjoinable: Vec::new(),
+        metrics: None,
         max_wait: None,
     };
-    let error = LocalExecutor::start(Box::new(model), &config).unwrap_err();
+    let error = LocalExecutor::start(&(Arc::new(model) as Arc<dyn Model>), &config).unwrap_err();
     assert_eq!(error, engine_error("no room"));
     assert_eq!(
         Arc::strong_count(&shared),

@@ -23,6 +23,8 @@ fn queue_of(max_wait: Option<Duration>, batching: Option<BatchingConfig>) -> Que
         num_instances: NonZeroUsize::MIN,
         queue_capacity: NonZeroUsize::new(10).unwrap(),
         batching,
+        unjoinable: Vec::new(),
+        metrics: None,
         max_wait,
     })
 }

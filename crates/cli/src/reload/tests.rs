@@ -74,6 +74,7 @@ impl Fixture {
             registry: Registry::new(vec![Arc::new(Rten)]),
             metrics: Metrics::new("test"),
             defaults: ModelSettings::default(),
+            measures: true,
             warmup: None,
             batching: None,
         };

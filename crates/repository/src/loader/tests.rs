@@ -25,6 +25,7 @@ impl Fixture {
             registry: Registry::new(vec![Arc::new(backend.clone())]),
             metrics: Metrics::new("0"),
             defaults: ModelSettings::default(),
+            measures: false,
             warmup: None,
             batching: None,
         };
@@ -145,6 +146,25 @@ fn the_first_run_happens_before_the_first_request() {
         (fixture.backend.num_runs(), fixture.backend.num_instances()),
         (1, 3)
     );
+}
+
+#[test]
+fn what_runs_cost_is_on_the_page_while_a_version_is_loaded() {
+    let mut fixture = Fixture::new();
+    fixture.factory.measures = true;
+    let auto = ModelSettings {
+        batching: Some(BatchingSettings::Auto),
+        ..ModelSettings::default()
+    };
+    let model = load(&fixture.loader_with(&auto)).unwrap();
+    let cost = r#"salver_run_cost_seconds{model="m",version="1",rows="128"} "#;
+    assert!(fixture.page().contains(cost), "{}", fixture.page());
+    // The runs of the measurement count for nothing; the warm-up does.
+    let runs = r#"salver_run_rows_count{model="m",version="1"} 1"#;
+    assert!(fixture.page().contains(runs), "{}", fixture.page());
+    assert_eq!(ask(&model, 2.0), 3.0);
+    drop(model);
+    assert!(!fixture.page().contains("salver_run_cost_seconds{"));
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn reads_every_setting() {
             max_enqueued_batches: count(10),
             allowed_batch_sizes: vec![1, 8, 16],
             pad_variable_length_inputs: true,
+            max_joined_rows: None,
         }))),
         version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
         labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),
@@ -78,6 +79,8 @@ fn reads_every_setting() {
     assert_eq!(parse("").unwrap(), ModelSettings::default());
     let off = parse("batching = false").unwrap().batching;
     assert_eq!(off, Some(BatchingSettings::Off));
+    let auto = parse("batching = \"auto\"").unwrap().batching;
+    assert_eq!(auto, Some(BatchingSettings::Auto));
 }
 
 fn split() -> Split {
@@ -226,7 +229,7 @@ fn mistakes_in_batching_are_told() {
     let rows = [
         (
             "batching = true",
-            "`batching`: expected false or a table with `max_batch_size`, got boolean true",
+            "`batching`: expected false, \"auto\" or a table with `max_batch_size`, got boolean true",
         ),
         (
             "[batching]\nbatch_timeout_micros = 1",

@@ -49,6 +49,7 @@ impl Server {
             registry: Registry::new(vec![Arc::new(Sink)]),
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
+            measures: true,
             warmup: None,
             batching: None,
         };

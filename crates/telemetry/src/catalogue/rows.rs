@@ -175,6 +175,22 @@ pub(super) static ROWS: [Row; Metric::NUM_ROWS] = [
         help: "Requests that were sent to each shadow of a model too, by what came of it",
     },
     Row {
+        metric: Metric::RunRows,
+        stem: "salver_run_rows",
+        kind: Kind::Histogram,
+        unit: None,
+        labels: &["model", "version"],
+        help: "Rows of each run of the engine, those of joined requests and of padding together",
+    },
+    Row {
+        metric: Metric::RunCost,
+        stem: "salver_run_cost",
+        kind: Kind::Gauge,
+        unit: Some(&Unit::Seconds),
+        labels: &["model", "version", "rows"],
+        help: "Time of a run of so many rows, measured on made-up inputs when the version was loaded",
+    },
+    Row {
         metric: Metric::TfLoadAttemptCount,
         stem: "/tensorflow/cc/saved_model/load_attempt_count",
         kind: Kind::Counter,

@@ -78,9 +78,11 @@ impl Scene {
             num_instances: NonZeroUsize::MIN,
             queue_capacity: NonZeroUsize::new(100).unwrap(),
             batching: Some(config),
+            unjoinable: Vec::new(),
+            metrics: None,
             max_wait: None,
         };
-        let executor = LocalExecutor::start(Box::new(model), &config).unwrap();
+        let executor = LocalExecutor::start(&(Arc::new(model) as Arc<dyn Model>), &config).unwrap();
         let signature = Signature::serving_default(vec![spec("x")], vec![spec("y")]);
         Self {
             executor: Arc::new(executor),
@@ -162,6 +164,34 @@ async fn requests_that_wait_are_joined_and_each_gets_its_own_rows() {
     ];
     assert_eq!(scene.ask(batches).await, expected.map(Ok));
     assert_eq!(scene.runs(), [[5, 2], [1, 1], [1, 2]]);
+}
+
+#[tokio::test]
+async fn where_it_was_measured_what_is_useful_larger_requests_run_as_they_are() {
+    let scene = Scene::new(BatchingConfig::measured(NonZeroUsize::new(2).unwrap()));
+    let batches = vec![
+        scene.row(1.0),
+        scene.batch([3, 1], &[2.0, 3.0, 4.0]),
+        scene.row(5.0),
+    ];
+    let expected = [vec![1.0], vec![2.0, 3.0, 4.0], vec![5.0]];
+    assert_eq!(scene.ask(batches).await, expected.map(Ok));
+    assert_eq!(scene.runs(), [[2, 1], [3, 1]]);
+}
+
+#[tokio::test]
+async fn nobody_who_did_not_ask_for_batches_is_told_of_their_queue() {
+    let scene = Scene::new(BatchingConfig::measured(FIVE));
+    let busy = scene.keep_busy().await;
+    let mut late = scene.row(1.0);
+    late.deadline = Some(Instant::now() + Duration::from_millis(1));
+    let answer = scene.spawn(late).await.await.unwrap();
+    let expected = ExecuteError::DeadlineExceeded {
+        waited_in_queue: true,
+    };
+    assert_eq!(answer.unwrap_err(), expected);
+    scene.let_go.send(()).unwrap();
+    busy.await.unwrap().unwrap();
 }
 
 #[tokio::test]

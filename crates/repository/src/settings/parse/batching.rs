@@ -32,9 +32,10 @@ impl Reader<'_> {
     pub(super) fn batching(&mut self, value: &Spanned<DeValue<'_>>) -> Option<BatchingSettings> {
         let table = match value.get_ref() {
             DeValue::Boolean(false) => return Some(BatchingSettings::Off),
+            DeValue::String(word) if word == "auto" => return Some(BatchingSettings::Auto),
             DeValue::Table(table) => table,
             other => {
-                let expected = "false or a table with `max_batch_size`";
+                let expected = "false, \"auto\" or a table with `max_batch_size`";
                 return self.expected("batching", expected, other, value.span());
             }
         };
