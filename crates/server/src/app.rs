@@ -105,10 +105,20 @@ impl App {
             .config
             .access_log
             .then(|| access_log::Line::begin(&request));
-        let mut response = if is_grpc(request.headers()) {
-            Box::pin(self.answer_grpc(request, speaks, &context)).await
+        let is_grpc = is_grpc(request.headers());
+        let is_standard = is_grpc && speaks.grpc && self.standard.takes(request.uri().path());
+        let mut response = if is_standard {
+            Box::pin(self.standard.answer(request)).await
         } else {
-            Box::pin(self.answer_http(request, speaks, &context)).await
+            let is_http1 = request.version() < Version::HTTP_2;
+            let mut call = self.call(request, &context);
+            match is_grpc {
+                true if speaks.grpc => grpc::answer(&self, &mut call).await,
+                true => grpc::refuse(
+                    "this port does not speak gRPC; the server's start-up log names the one that does",
+                ),
+                false => self.answer_http(&mut call, speaks, is_http1).await,
+            }
         };
         context.mark(response.headers_mut());
         if let Some(line) = line {
@@ -117,40 +127,21 @@ impl App {
         response
     }
 
-    async fn answer_grpc(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        speaks: Speaks,
-        context: &RequestContext,
-    ) -> Response<ResponseBody> {
-        if !speaks.grpc {
-            return grpc::refuse(
-                "this port does not speak gRPC; the server's start-up log names the one that does",
-            );
-        }
-        if self.standard.takes(request.uri().path()) {
-            return self.standard.answer(request).await;
-        }
-        grpc::answer(self, self.call(request, context)).await
-    }
-
     async fn answer_http(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        call: &mut Call,
         speaks: Speaks,
-        context: &RequestContext,
+        is_http1: bool,
     ) -> Response<ResponseBody> {
-        let is_http1 = request.version() < Version::HTTP_2;
-        let mut call = self.call(request, context);
         let prometheus = || prometheus::answer(self, &call.uri).filter(|_| speaks.rest);
         let admin = || admin::answer(self, &call.method, call.uri.path()).filter(|_| speaks.admin);
         let page = prometheus().or_else(admin);
         let mut response = match page {
             Some(page) => page,
             None if speaks.admin && admin::models::takes(call.uri.path()) => {
-                admin::models::answer(self, &mut call).await
+                Box::pin(admin::models::answer(self, call)).await
             }
-            None if speaks.rest => rest::answer(self, &mut call).await,
+            None if speaks.rest => rest::answer(self, call).await,
             None => rest::refuse(&call.method, call.uri.path(), speaks),
         };
         // Left in the socket, the rest of the body would be read as the next request.

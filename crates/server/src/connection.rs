@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::app::{App, Speaks};
 use crate::config::ServerConfig;
-use crate::connection::lifetime::{Activity, Busy, LAST_REQUEST_TIMEOUT, Lifetime, Limits, Step};
+use crate::connection::lifetime::{Busy, LAST_REQUEST_TIMEOUT, Ledger, Lifetime, Limits, Step};
 use crate::listen::{Incoming, Listener, Stream};
 use crate::tasks::{StreamExecutor, Tasks};
 
@@ -90,14 +90,14 @@ async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Pha
         return;
     };
     let mut lifetime = Lifetime::new(&limits(&app, speaks), begin);
-    let activity = Arc::new(watch::Sender::new(Activity::none_since(begin)));
+    let ledger = Arc::new(Ledger::since(begin));
     if *phase.borrow() != Phase::Open {
-        lifetime.drain(begin, *activity.borrow());
+        lifetime.drain(begin, ledger.read());
     }
     let service = service_fn({
-        let (app, activity) = (Arc::clone(&app), Arc::clone(&activity));
+        let (app, ledger) = (Arc::clone(&app), Arc::clone(&ledger));
         move |request| {
-            let busy = Busy::begin(&activity);
+            let busy = Busy::begin(&ledger);
             let app = Arc::clone(&app);
             async move {
                 let response = app.handle(request, speaks, peer).await;
@@ -110,7 +110,7 @@ async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Pha
     let mut connection =
         pin!(builder.serve_connection(TokioIo::new(peer.speaking(stream)), service));
     loop {
-        let step = lifetime.step(Instant::now(), *activity.borrow());
+        let step = lifetime.step(Instant::now(), ledger.read());
         let until = match step {
             Step::Wait(until) => until,
             Step::Close => {
@@ -130,7 +130,7 @@ async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Pha
                 return;
             }
             _ = phase.changed(), if !lifetime.is_draining() => {
-                lifetime.drain(Instant::now(), *activity.borrow());
+                lifetime.drain(Instant::now(), ledger.read());
             }
             () = sleep_until_or_ever(until) => {}
         }

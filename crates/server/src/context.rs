@@ -43,7 +43,7 @@ impl RequestContext {
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
         let id = match &self.id {
             RequestId::Given(id) => Ok(id.clone()),
-            RequestId::Made(_) => HeaderValue::from_str(&self.id.to_string()),
+            RequestId::Made(id) => HeaderValue::from_bytes(&hex(*id)),
         };
         if let Ok(id) = id {
             headers.insert(REQUEST_ID, id);
@@ -73,6 +73,12 @@ impl fmt::Display for RequestId {
             Self::Made(id) => write!(f, "{id:016x}"),
         }
     }
+}
+
+/// Writes a made id's sixteen digits.
+fn hex(id: u64) -> [u8; 16] {
+    let digit = |idx: usize| b"0123456789abcdef"[(id >> (60 - 4 * idx)) as usize & 0xf];
+    std::array::from_fn(digit)
 }
 
 /// Makes ids that do not repeat within a process and hardly between processes.
@@ -238,6 +244,13 @@ mod tests {
         assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
         for bad in ["", "S", "5", "123456789S", "-1S", "1.5S", "1s"] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn answers_carry_the_id_that_logs_print() {
+        for id in [1, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(hex(id), RequestId::Made(id).to_string().as_bytes());
         }
     }
 

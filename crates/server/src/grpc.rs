@@ -13,6 +13,8 @@ mod profiler;
 mod standard;
 mod unary;
 
+use std::pin::pin;
+
 use bytes::BytesMut;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -43,10 +45,13 @@ const GRPC_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const MESSAGE_ESCAPES: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Answers one call.
-pub(crate) async fn answer(app: &App, call: Call) -> Response<ResponseBody> {
+pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody> {
     let deadline = grpc_timeout(&call.headers).map(|timeout| call.context.started + timeout);
     let mut work = Work::begin(app, "grpc", call.context.clone(), deadline);
-    let result = until(deadline, respond(&mut work, call)).await;
+    let result = {
+        let step = pin!(respond(&mut work, call));
+        until(deadline, step).await
+    };
     let arm = work.arm_name();
     let reservation = work.end(result.as_ref().err());
     let mut response = match result {
@@ -64,7 +69,7 @@ pub(crate) fn refuse(message: &str) -> Response<ResponseBody> {
     trailers_only(&ServeError::Unimplemented(message.to_owned()))
 }
 
-async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError> {
+async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<BytesMut, ServeError> {
     if call.method != Method::POST {
         return Err(ServeError::Unimplemented(format!(
             "gRPC calls are POST, not {}",
@@ -79,16 +84,33 @@ async fn respond(work: &mut Work<'_>, call: Call) -> Result<BytesMut, ServeError
     let allowed_bytes = work.app.config.channel.max_message_bytes;
     let limit_bytes = rpc.max_request_bytes(budget_bytes.min(allowed_bytes.unwrap_or(u64::MAX)));
     let headers = &call.headers;
-    let message = unary::receive(work, headers, call.body, limit_bytes).await?;
+    let message = unary::receive(work, headers, &mut call.body, limit_bytes).await?;
     match rpc {
         Rpc::Predict => predict::predict(work, headers, message).await,
-        Rpc::Classify => inference::ask(work, headers, message, InferenceMethod::Classify).await,
-        Rpc::Regress => inference::ask(work, headers, message, InferenceMethod::Regress).await,
-        Rpc::MultiInference => inference::ask_all(work, headers, message).await,
+        // What is rare is kept out of every other call's future.
+        Rpc::Classify => {
+            Box::pin(inference::ask(
+                work,
+                headers,
+                message,
+                InferenceMethod::Classify,
+            ))
+            .await
+        }
+        Rpc::Regress => {
+            Box::pin(inference::ask(
+                work,
+                headers,
+                message,
+                InferenceMethod::Regress,
+            ))
+            .await
+        }
+        Rpc::MultiInference => Box::pin(inference::ask_all(work, headers, message)).await,
         Rpc::GetModelMetadata => predict::metadata(work.app, message),
         Rpc::GetModelStatus => model_service::status(work.app, message),
-        Rpc::HandleReloadConfigRequest => model_service::reload(work.app, message).await,
-        Rpc::Profile => profiler::profile(work, message).await,
+        Rpc::HandleReloadConfigRequest => Box::pin(model_service::reload(work.app, message)).await,
+        Rpc::Profile => Box::pin(profiler::profile(work, message)).await,
         Rpc::Terminate => profiler::terminate(work.app, message),
     }
 }

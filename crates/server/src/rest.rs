@@ -8,6 +8,8 @@ mod inference;
 mod predict;
 mod route;
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -31,7 +33,10 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody> {
     let deadline = Some(call.context.started + app.config.rest_timeout);
     let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
-    let result = until(deadline, respond(&mut work, call)).await;
+    let result = {
+        let step = pin!(respond(&mut work, call));
+        until(deadline, step).await
+    };
     if work.resolved.is_none() {
         work.asked = route::parse(&call.method, target(call))
             .ok()
@@ -88,7 +93,7 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
         Route::Predict(model) => predict::answer(work, call, &model).await.map(Answer::json),
-        Route::Infer(model, method) => inference::answer(work, call, &model, method)
+        Route::Infer(model, method) => Box::pin(inference::answer(work, call, &model, method))
             .await
             .map(Answer::json),
     }
@@ -145,7 +150,7 @@ async fn receive(work: &mut Work<'_>, call: &mut Call) -> Result<Bytes, ServeErr
     if !is_gzip {
         return Ok(body);
     }
-    body::inflate(work, body).await
+    Box::pin(body::inflate(work, body)).await
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {

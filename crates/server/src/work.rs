@@ -1,6 +1,7 @@
 //! One request being worked on: what every step needs of it, and how it is counted at the end.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -167,9 +168,11 @@ impl<'a> Work<'a> {
 }
 
 /// Runs a step until the deadline; not at all if it has passed, even if the step would be done at once.
+///
+/// The step is where its caller has put it: passed by value, its future would be in this one twice.
 pub(crate) async fn until<T>(
     deadline: Option<Instant>,
-    step: impl Future<Output = Result<T, ServeError>>,
+    step: Pin<&mut impl Future<Output = Result<T, ServeError>>>,
 ) -> Result<T, ServeError> {
     match deadline {
         Some(deadline) if deadline <= Instant::now() => Err(ServeError::Deadline),

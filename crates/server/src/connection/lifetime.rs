@@ -5,10 +5,9 @@
 //!   └─► cut: no request in time              └─► cut: they took longer than the grace
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long a connection that was accepted just before the end has for its request.
@@ -44,25 +43,43 @@ impl Activity {
     }
 }
 
+/// What a connection's requests have done, told by each of them.
+#[derive(Debug)]
+pub(super) struct Ledger(Mutex<Activity>);
+
+impl Ledger {
+    pub(super) fn since(now: Instant) -> Self {
+        Self(Mutex::new(Activity::none_since(now)))
+    }
+
+    pub(super) fn read(&self) -> Activity {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A request in flight, until it is dropped.
-pub(super) struct Busy(Arc<watch::Sender<Activity>>);
+pub(super) struct Busy(Arc<Ledger>);
 
 impl Busy {
-    pub(super) fn begin(activity: &Arc<watch::Sender<Activity>>) -> Self {
-        activity.send_modify(|activity| {
-            activity.has_asked = true;
-            activity.num_inflight += 1;
-        });
-        Self(Arc::clone(activity))
+    pub(super) fn begin(ledger: &Arc<Ledger>) -> Self {
+        let mut activity = ledger.lock();
+        activity.has_asked = true;
+        activity.num_inflight += 1;
+        drop(activity);
+        Self(Arc::clone(ledger))
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.send_modify(|activity| {
-            activity.num_inflight -= 1;
-            activity.last = Instant::now();
-        });
+        let now = Instant::now();
+        let mut activity = self.0.lock();
+        activity.num_inflight -= 1;
+        activity.last = now;
     }
 }
 

@@ -16,19 +16,19 @@ use crate::work::Work;
 pub(super) async fn receive(
     work: &mut Work<'_>,
     headers: &HeaderMap,
-    mut body: Receiver,
+    body: &mut Receiver,
     limit_bytes: u64,
 ) -> Result<Message, ServeError> {
     let reservation = &mut work.reservation;
     let mut message = Rope::default();
-    fill(&mut message, PREFIX_BYTES, &mut body, reservation).await?;
+    fill(&mut message, PREFIX_BYTES, body, reservation).await?;
     let flag = message.get_u8();
     let length = message.get_u32();
     if u64::from(length) > limit_bytes {
         return Err(ServeError::TooLarge { limit_bytes });
     }
     let length = length as usize;
-    fill(&mut message, length, &mut body, reservation).await?;
+    fill(&mut message, length, body, reservation).await?;
     while message.remaining() <= length {
         let Some(bytes) = body.next(reservation).await? else {
             break;
@@ -43,7 +43,7 @@ pub(super) async fn receive(
     match flag {
         0 => Ok(message),
         1 => {
-            let message = inflate(work, headers, message).await?;
+            let message = Box::pin(inflate(work, headers, message)).await?;
             match message.remaining() as u64 > limit_bytes {
                 true => Err(ServeError::TooLarge { limit_bytes }),
                 false => Ok(message),
