@@ -9,7 +9,7 @@ use salver_backend::Signature;
 use salver_tensor::{Tensor, batch};
 use tokio::time::Instant;
 
-use crate::ExecuteError;
+use crate::{ExecuteError, Priority};
 
 /// A future behind a pointer, so that executors of different kinds are one type.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub requested: Vec<usize>,
     /// When the answer is of no use any more.
     pub deadline: Option<Instant>,
+    /// Whom it goes before where several wait.
+    pub priority: Priority,
     /// What is to be kept for as long as the inputs are in memory: the caller's reservation of it.
     pub hold: Option<Arc<dyn Any + Send + Sync>>,
 }

@@ -1,13 +1,15 @@
 //! Which requests run together, and when: a state machine without clocks, threads or tensors.
 //!
 //! ```text
-//! push ─► lane (what may be joined) ─► batches, in order of arrival ─► poll ─► Run | WaitUntil | Idle
+//! push ─► lane (urgency, what may be joined) ─► batches, in order of arrival ─► poll ─► Run | WaitUntil | Idle
 //! ```
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::Priority;
 
 /// How much may be joined and how much may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +20,14 @@ pub struct FormerLimits {
     pub delay: Duration,
     /// Batches of one lane that may wait.
     pub max_batches: usize,
-    /// Requests of all lanes that may wait.
+    /// Requests of all lanes that may wait; a more urgent one takes the place of a less urgent one.
     pub max_items: usize,
 }
 
 /// Why a request may not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// So many requests wait already.
+    /// So many requests wait already that are as urgent.
     Full {
         /// How many may wait.
         max_items: usize,
@@ -57,38 +59,62 @@ pub enum Decision<T> {
     Idle,
 }
 
-/// Joins requests of a lane `K` into batches, in the order in which they come.
+/// Joins requests of one urgency and one kind `K` (a lane) into batches, in the order in which they come.
 ///
 /// - A batch never holds more rows than allowed, nor requests of two lanes.
-/// - Requests of a lane leave in the order in which they came; between lanes, the batch whose first request came first
-///   goes first.
+/// - Of the batches that may leave, one of the most urgent goes first; of these, the one whose first request came first.
+///   Requests of a lane leave in the order in which they came.
 /// - Without a delay, whatever waits can leave at once. With one, a batch leaves when it is full, when there is another
 ///   behind it, or when its first request has waited for so long.
+/// - Nothing gains urgency by waiting: what is less urgent waits for as long as more urgent requests come.
 #[derive(Debug)]
 pub struct BatchFormer<K, T> {
     limits: FormerLimits,
     /// Lanes in which something waits; none is empty.
     lanes: Vec<Lane<K, T>>,
-    num_items: usize,
-    num_batches: usize,
+    /// What waits, by urgency.
+    waiting: [Waiting; Priority::ALL.len()],
     num_pushed: u64,
     is_closed: bool,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    num_items: usize,
+    num_batches: usize,
+}
+
 #[derive(Debug)]
 struct Lane<K, T> {
+    priority: Priority,
     key: K,
     batches: VecDeque<Forming<T>>,
+}
+
+impl<K, T> Lane<K, T> {
+    /// Returns the number of its last request among all.
+    fn last_number(&self) -> Option<u64> {
+        let last = self.batches.back()?.items.last()?;
+        Some(last.number)
+    }
 }
 
 /// A batch that requests may still join, if it is the last of its lane.
 #[derive(Debug)]
 struct Forming<T> {
-    items: Vec<(usize, T)>,
+    items: Vec<Numbered<T>>,
     num_rows: usize,
     /// The number of its first request among all, and when it came.
     number: u64,
     first_at: Instant,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Numbered<T> {
+    number: u64,
+    num_rows: usize,
+    item: T,
 }
 
 impl<K: Eq, T> BatchFormer<K, T> {
@@ -98,8 +124,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
         Self {
             limits,
             lanes: Vec::new(),
-            num_items: 0,
-            num_batches: 0,
+            waiting: Default::default(),
             num_pushed: 0,
             is_closed: false,
         }
@@ -108,18 +133,36 @@ impl<K: Eq, T> BatchFormer<K, T> {
     /// Returns how many requests wait.
     #[must_use]
     pub fn num_items(&self) -> usize {
-        self.num_items
+        self.num_items_to(Priority::Low)
     }
 
     /// Returns how many batches wait.
     #[must_use]
     pub fn num_batches(&self) -> usize {
-        self.num_batches
+        self.num_batches_to(Priority::Low)
     }
 
-    /// Returns why a request may not wait; `None` if it may.
+    /// Returns how many batches wait that are as urgent or more: those that go before one that comes now.
     #[must_use]
-    pub fn refusal(&self, key: &K, num_rows: usize) -> Option<Refusal> {
+    pub fn num_batches_to(&self, priority: Priority) -> usize {
+        let waiting = &self.waiting[..=priority as usize];
+        waiting.iter().map(|waiting| waiting.num_batches).sum()
+    }
+
+    fn num_items_to(&self, priority: Priority) -> usize {
+        let waiting = &self.waiting[..=priority as usize];
+        waiting.iter().map(|waiting| waiting.num_items).sum()
+    }
+
+    /// Tells whether no request of that urgency may wait, of whatever kind.
+    #[must_use]
+    pub fn is_full_for(&self, priority: Priority) -> bool {
+        self.num_items_to(priority) >= self.limits.max_items
+    }
+
+    /// Returns why a request may not wait; `None` if it may, perhaps in the place of less urgent ones.
+    #[must_use]
+    pub fn refusal(&self, priority: Priority, key: &K, num_rows: usize) -> Option<Refusal> {
         let FormerLimits {
             max_rows,
             max_batches,
@@ -129,12 +172,13 @@ impl<K: Eq, T> BatchFormer<K, T> {
         if num_rows > max_rows {
             return Some(Refusal::TooManyRows { num_rows, max_rows });
         }
-        if self.num_items >= max_items {
+        if self.is_full_for(priority) {
             return Some(Refusal::Full { max_items });
         }
-        let lane = self.lanes.iter().find(|lane| lane.key == *key);
-        let num_batches = lane.map_or(0, |lane| lane.batches.len());
-        let is_full = num_batches >= max_batches && !self.would_join(key, num_rows);
+        let num_batches = self
+            .lane(priority, key)
+            .map_or(0, |lane| lane.batches.len());
+        let is_full = num_batches >= max_batches && !self.would_join(priority, key, num_rows);
         is_full.then_some(Refusal::LaneFull {
             num_batches,
             max_batches,
@@ -143,62 +187,121 @@ impl<K: Eq, T> BatchFormer<K, T> {
 
     /// Tells whether a request would join a batch that waits already.
     #[must_use]
-    pub fn would_join(&self, key: &K, num_rows: usize) -> bool {
-        let lane = self.lanes.iter().find(|lane| lane.key == *key);
-        let last = lane.and_then(|lane| lane.batches.back());
+    pub fn would_join(&self, priority: Priority, key: &K, num_rows: usize) -> bool {
+        let last = self
+            .lane(priority, key)
+            .and_then(|lane| lane.batches.back());
         last.is_some_and(|last| last.num_rows + num_rows <= self.limits.max_rows)
     }
 
-    /// Lets a request wait that came at `now`, which never goes back.
+    fn lane(&self, priority: Priority, key: &K) -> Option<&Lane<K, T>> {
+        let mut lanes = self.lanes.iter();
+        lanes.find(|lane| lane.priority == priority && lane.key == *key)
+    }
+
+    /// Lets a request wait that came at `now`, which never goes back. Returns those whose places were taken.
     ///
     /// # Errors
     /// Why it may not, and the request.
     pub fn push(
         &mut self,
         now: Instant,
+        priority: Priority,
         key: K,
         num_rows: usize,
         item: T,
-    ) -> Result<(), (Refusal, T)> {
-        if let Some(refusal) = self.refusal(&key, num_rows) {
+    ) -> Result<Vec<T>, (Refusal, T)> {
+        if let Some(refusal) = self.refusal(priority, &key, num_rows) {
             return Err((refusal, item));
         }
-        self.push_always(now, key, num_rows, item);
-        Ok(())
+        let displaced = self.make_room(priority);
+        self.push_always(now, priority, key, num_rows, item);
+        Ok(displaced)
     }
 
     /// As [`Self::push`], however many wait already. One of as many rows as a batch may have is joined by no other.
-    pub fn push_always(&mut self, now: Instant, key: K, num_rows: usize, item: T) {
+    pub fn push_always(
+        &mut self,
+        now: Instant,
+        priority: Priority,
+        key: K,
+        num_rows: usize,
+        item: T,
+    ) {
+        let number = self.num_pushed;
         let forming = Forming {
             items: Vec::new(),
             num_rows: 0,
-            number: self.num_pushed,
+            number,
             first_at: now,
         };
-        let lane_idx = self.lanes.iter().position(|lane| lane.key == key);
+        let is_its_lane = |lane: &Lane<K, T>| lane.priority == priority && lane.key == key;
+        let lane_idx = self.lanes.iter().position(is_its_lane);
         let lane_idx = lane_idx.unwrap_or_else(|| {
-            let batches = VecDeque::new();
-            self.lanes.push(Lane { key, batches });
+            self.lanes.push(Lane {
+                priority,
+                key,
+                batches: VecDeque::new(),
+            });
             self.lanes.len() - 1
         });
+        let waiting = &mut self.waiting[priority as usize];
         let batches = &mut self.lanes[lane_idx].batches;
         let has_room = |last: &Forming<T>| last.num_rows + num_rows <= self.limits.max_rows;
         if !batches.back().is_some_and(has_room) {
             batches.push_back(forming);
-            self.num_batches += 1;
+            waiting.num_batches += 1;
         }
         if let Some(last) = batches.back_mut() {
             last.num_rows += num_rows;
-            last.items.push((num_rows, item));
+            last.items.push(Numbered {
+                number,
+                num_rows,
+                item,
+            });
         }
         self.num_pushed += 1;
-        self.num_items += 1;
+        waiting.num_items += 1;
+    }
+
+    /// Lets go of less urgent requests until one of that urgency may wait: of the least urgent, the youngest first. Returns
+    /// them; there are none unless all places are taken.
+    pub fn make_room(&mut self, priority: Priority) -> Vec<T> {
+        let mut displaced = Vec::new();
+        while self.num_items() >= self.limits.max_items {
+            let Some(item) = self.take_youngest_after(priority) else {
+                break;
+            };
+            displaced.push(item);
+        }
+        displaced
+    }
+
+    fn take_youngest_after(&mut self, priority: Priority) -> Option<T> {
+        let lanes = self.lanes.iter().enumerate();
+        let (lane_idx, _) = lanes
+            .filter(|(_, lane)| lane.priority > priority)
+            .max_by_key(|(_, lane)| (lane.priority, lane.last_number()))?;
+        let lane = &mut self.lanes[lane_idx];
+        let waiting = &mut self.waiting[lane.priority as usize];
+        let batch = lane.batches.back_mut()?;
+        let youngest = batch.items.pop()?;
+        waiting.num_items -= 1;
+        batch.num_rows -= youngest.num_rows;
+        if batch.items.is_empty() {
+            lane.batches.pop_back();
+            waiting.num_batches -= 1;
+        }
+        if lane.batches.is_empty() {
+            self.lanes.swap_remove(lane_idx);
+        }
+        Some(youngest.item)
     }
 
     /// Tells what to do at `now`, which never goes back. Whoever asks is free to run a batch.
     pub fn poll(&mut self, now: Instant) -> Decision<T> {
         let mut wait_until: Option<Instant> = None;
-        let mut chosen: Option<(u64, usize)> = None;
+        let mut chosen: Option<((Priority, u64), usize)> = None;
         for (lane_idx, lane) in self.lanes.iter().enumerate() {
             let Some(first) = lane.batches.front() else {
                 continue;
@@ -208,10 +311,11 @@ impl<K: Eq, T> BatchFormer<K, T> {
                 || lane.batches.len() > 1
                 || first.num_rows >= self.limits.max_rows
                 || due <= now;
+            let turn = (lane.priority, first.number);
             if !is_due {
                 wait_until = Some(wait_until.map_or(due, |until| until.min(due)));
-            } else if chosen.is_none_or(|(number, _)| first.number < number) {
-                chosen = Some((first.number, lane_idx));
+            } else if chosen.is_none_or(|(earliest, _)| turn < earliest) {
+                chosen = Some((turn, lane_idx));
             }
         }
         let taken = chosen.and_then(|(_, lane_idx)| self.take(lane_idx));
@@ -224,19 +328,21 @@ impl<K: Eq, T> BatchFormer<K, T> {
 
     /// Lets go of the requests that are of no use any more, and returns them.
     pub fn take_unwanted(&mut self, mut is_unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
-        let (mut num_left, mut unwanted) = (0, Vec::new());
+        let mut unwanted = Vec::new();
+        self.waiting = Default::default();
         for lane in &mut self.lanes {
+            let waiting = &mut self.waiting[lane.priority as usize];
             for batch in &mut lane.batches {
-                let gone = batch.items.extract_if(.., |(_, item)| is_unwanted(item));
-                unwanted.extend(gone.map(|(_, item)| item));
-                batch.num_rows = batch.items.iter().map(|(num_rows, _)| num_rows).sum();
-                num_left += batch.items.len();
+                let is_gone = |waiting: &mut Numbered<T>| is_unwanted(&waiting.item);
+                let gone = batch.items.extract_if(.., is_gone);
+                unwanted.extend(gone.map(|gone| gone.item));
+                batch.num_rows = batch.items.iter().map(|left| left.num_rows).sum();
+                waiting.num_items += batch.items.len();
             }
             lane.batches.retain(|batch| !batch.items.is_empty());
+            waiting.num_batches += lane.batches.len();
         }
         self.lanes.retain(|lane| !lane.batches.is_empty());
-        self.num_items = num_left;
-        self.num_batches = self.lanes.iter().map(|lane| lane.batches.len()).sum();
         unwanted
     }
 
@@ -247,14 +353,15 @@ impl<K: Eq, T> BatchFormer<K, T> {
 
     fn take(&mut self, lane_idx: usize) -> Option<Vec<T>> {
         let lane = &mut self.lanes[lane_idx];
+        let waiting = &mut self.waiting[lane.priority as usize];
         let batch = lane.batches.pop_front();
         if lane.batches.is_empty() {
             self.lanes.swap_remove(lane_idx);
         }
         let batch = batch?;
-        self.num_items -= batch.items.len();
-        self.num_batches -= 1;
-        Some(batch.items.into_iter().map(|(_, item)| item).collect())
+        waiting.num_items -= batch.items.len();
+        waiting.num_batches -= 1;
+        Some(batch.items.into_iter().map(|taken| taken.item).collect())
     }
 }
 

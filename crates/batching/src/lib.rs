@@ -10,7 +10,8 @@
 //! Does not own models, admission or clocks: time is `tokio::time`, so tests can pause it.
 //!
 //! An idle instance takes what waits at once; batches form while all are busy, and wait for more only if they are told to.
-//! A request that cannot be joined, or whose batch fails, runs alone: none fails for another's sake.
+//! A request that cannot be joined, or whose batch fails, runs alone: none fails for another's sake. The more urgent go
+//! first, and where the queue is full they take the places of others.
 
 mod config;
 mod cost;
@@ -20,6 +21,7 @@ mod forecast;
 mod former;
 mod join;
 mod local;
+mod priority;
 mod queue;
 mod worker;
 
@@ -29,3 +31,4 @@ pub use error::ExecuteError;
 pub use executor::{Batch, BoxFuture, Executed, Executor};
 pub use former::{BatchFormer, Decision, FormerLimits, Refusal};
 pub use local::{ExecutorConfig, LocalExecutor};
+pub use priority::Priority;

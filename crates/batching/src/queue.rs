@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::forecast::Forecast;
 use crate::former::{BatchFormer, Decision, FormerLimits, Refusal};
 use crate::worker::Item;
-use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig};
+use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
 
 /// How often a full queue is looked through for requests that nobody waits for any more.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
@@ -66,9 +66,18 @@ struct State {
     unjoinable: HashSet<Arc<str>>,
 }
 
+/// Requests that leave the queue without having run; told and freed once its lock is free.
+#[derive(Default)]
+struct Leaving {
+    /// Whose callers have gone, or whose time is up.
+    gone: Vec<Item>,
+    /// Whose places more urgent ones have taken.
+    displaced: Vec<Item>,
+}
+
 impl State {
     /// Makes room where callers have gone or are too late. Returns whether it looked, which it does now and then only.
-    fn sweep(&mut self, now: Instant, gone: &mut Vec<Item>) -> bool {
+    fn sweep(&mut self, now: Instant, leaving: &mut Leaving) -> bool {
         if self
             .swept_at
             .is_some_and(|swept_at| now < swept_at + SWEEP_INTERVAL)
@@ -76,7 +85,7 @@ impl State {
             return false;
         }
         self.swept_at = Some(now);
-        gone.extend(self.former.take_unwanted(|item| {
+        leaving.gone.extend(self.former.take_unwanted(|item| {
             item.reply.is_closed() || item.batch.deadline.is_some_and(|deadline| deadline <= now)
         }));
         true
@@ -139,17 +148,12 @@ impl Queue {
     pub(crate) fn push(&self, items: Vec<Item>) -> Result<(), ExecuteError> {
         let num_items = items.len();
         let keys: Vec<_> = items.iter().map(|item| self.key(&item.batch)).collect();
-        let mut gone = Vec::new();
+        let mut leaving = Leaving::default();
         let mut state = self.lock();
-        let pushed = self.push_to(&mut state, items, keys, &mut gone);
+        let pushed = self.push_to(&mut state, items, keys, &mut leaving);
         let has_idle = state.num_idle > 0;
         drop(state);
-        // Told and freed without the lock.
-        let now = Instant::now();
-        for item in &mut gone {
-            item.is_wanted(now, self.is_batched());
-        }
-        drop(gone);
+        self.see_off(leaving);
         pushed?;
         match (has_idle, num_items) {
             // Whoever ends a run looks for the next.
@@ -165,10 +169,10 @@ impl Queue {
         state: &mut State,
         items: Vec<Item>,
         keys: Vec<Option<(LaneKey, usize)>>,
-        gone: &mut Vec<Item>,
+        leaving: &mut Leaving,
     ) -> Result<(), ExecuteError> {
         if state.is_closed {
-            gone.extend(items);
+            leaving.gone.extend(items);
             return Err(ExecuteError::Stopped);
         }
         for (part_idx, (item, key)) in items.into_iter().zip(keys).enumerate() {
@@ -180,18 +184,37 @@ impl Queue {
             // Whoever lets the first part in lets all of them in.
             if part_idx == 0 {
                 let mut verdict = self.admit(state, &key, num_rows, &item);
-                if verdict.is_err() && state.sweep(item.enqueued_at, gone) {
+                if verdict.is_err() && state.sweep(item.enqueued_at, leaving) {
                     verdict = self.admit(state, &key, num_rows, &item);
                 }
                 if let Err(refused) = verdict {
-                    gone.push(item);
+                    leaving.gone.push(item);
                     return Err(refused);
                 }
+                if state.former.num_items() >= self.capacity {
+                    state.sweep(item.enqueued_at, leaving);
+                    let displaced = state.former.make_room(item.batch.priority);
+                    leaving.displaced.extend(displaced);
+                }
             }
-            let former = &mut state.former;
-            former.push_always(item.enqueued_at, key, num_rows, item);
+            let (former, priority) = (&mut state.former, item.batch.priority);
+            former.push_always(item.enqueued_at, priority, key, num_rows, item);
         }
         Ok(())
+    }
+
+    /// Tells those who leave, without the lock.
+    fn see_off(&self, leaving: Leaving) {
+        let Leaving { gone, displaced } = leaving;
+        let now = Instant::now();
+        for mut item in gone {
+            item.is_wanted(now, self.is_batched());
+        }
+        for item in displaced {
+            item.refuse(ExecuteError::QueueFull {
+                capacity: self.capacity,
+            });
+        }
     }
 
     /// Lets a request wait that is run alone and never refused: a warm-up.
@@ -201,14 +224,21 @@ impl Queue {
             return Err(ExecuteError::Stopped);
         }
         let former = &mut state.former;
-        former.push_always(item.enqueued_at, None, self.max_rows(), item);
+        // The most urgent are never displaced.
+        former.push_always(
+            item.enqueued_at,
+            Priority::High,
+            None,
+            self.max_rows(),
+            item,
+        );
         drop(state);
         self.wake.notify_one();
         Ok(())
     }
 
-    /// Turns away what would be answered too late. What an idle instance can take never is, nor what is in the first batch
-    /// that waits, so that runs go on and a forecast that was wrong is put right.
+    /// Turns away what would be answered too late, behind what is as urgent or more. What an idle instance can take never
+    /// is, nor what is in the first batch that waits, so that runs go on and a forecast that was wrong is put right.
     fn admit(
         &self,
         state: &State,
@@ -216,11 +246,12 @@ impl Queue {
         num_rows: usize,
         item: &Item,
     ) -> Result<(), ExecuteError> {
-        if let Some(refusal) = state.former.refusal(key, num_rows) {
+        let (former, priority) = (&state.former, item.batch.priority);
+        if let Some(refusal) = former.refusal(priority, key, num_rows) {
             return Err(refusal.into());
         }
-        let joins = usize::from(state.former.would_join(key, num_rows));
-        let num_ahead = state.former.num_batches() - joins;
+        let joins = usize::from(former.would_join(priority, key, num_rows));
+        let num_ahead = former.num_batches_to(priority) - joins;
         if num_ahead == 0 || state.num_idle > num_ahead {
             return Ok(());
         }

@@ -62,6 +62,12 @@ impl Item {
         false
     }
 
+    /// Tells whoever waits for the answer that there is none.
+    pub(crate) fn refuse(self, error: ExecuteError) {
+        drop(self.batch);
+        drop(self.reply.send(Err(error)));
+    }
+
     fn answer(self, outputs: Result<Outputs, BackendError>, started_at: Instant, run: Duration) {
         let answer = outputs.map(|outputs| Executed {
             outputs,
@@ -223,6 +229,7 @@ impl Worker {
             deadline: deadlines
                 .collect::<Option<Vec<_>>>()
                 .and_then(|all| all.into_iter().max()),
+            priority: first.priority,
             hold: None,
         };
         let Ok(outputs) = self.run_batch(&batch) else {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use salver_backend::{BackendError, Signature};
-use salver_batching::{Batch, ExecuteError};
+use salver_batching::{Batch, ExecuteError, Priority};
 use salver_servable::{CancelToken, LoadError};
 use salver_tensor::{AlignedVec, Dim, Shape, Tensor, TensorSpec};
 
@@ -82,6 +82,7 @@ fn run_signature(
         inputs,
         requested,
         deadline: None,
+        priority: Priority::default(),
         hold: None,
     };
     Ok(Some(model.execute_blocking(batch)?.run))

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use salver_backend::Registry;
-use salver_batching::{Batch, ExecuteError};
+use salver_batching::{Batch, ExecuteError, Priority};
 use salver_repository::{
     FileSystemSource, LoadedModel, ModelBase, ModelEntry, ModelLoaderFactory, ModelSettings, Root,
     RootsHandle, SourceConfig,
@@ -129,6 +129,7 @@ impl Server {
             inputs,
             requested: vec![0],
             deadline: None,
+            priority: Priority::default(),
             hold: None,
         };
         let executed: Result<_, ExecuteError> = block_on(handle.executor().execute(batch));

@@ -4,15 +4,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use salver_batching::Priority;
 use tokio::time::Instant;
 
 use crate::listen::Peer;
+use crate::status::ServeError;
 
 /// The header that carries a request's id, both ways.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// The W3C header that carries a trace, both ways.
 pub(crate) const TRACEPARENT: &str = "traceparent";
+/// The header, and gRPC's metadata, that says how urgent a request is.
+pub(crate) const PRIORITY: HeaderName = HeaderName::from_static("x-salver-priority");
 /// Longer ids are not taken up: they would go into every log line.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -178,6 +182,17 @@ fn lower_hex(digits: &str, len: usize) -> Option<u128> {
     u128::from_str_radix(digits, 16).ok()
 }
 
+/// Reads how urgent a request is; like most, if it does not say.
+pub(crate) fn priority(headers: &HeaderMap) -> Result<Priority, ServeError> {
+    let Some(value) = headers.get(PRIORITY) else {
+        return Ok(Priority::default());
+    };
+    let priority = value.to_str().ok().and_then(Priority::of_name);
+    priority.ok_or_else(|| {
+        ServeError::UnknownPriority(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    })
+}
+
 /// Reads gRPC's `grpc-timeout`: up to eight digits and a unit.
 pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -226,6 +241,26 @@ mod tests {
             "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
             assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_priority_is_one_of_three_words() {
+        let read = |value: &'static [u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(PRIORITY, HeaderValue::from_bytes(value).expect("a value"));
+            priority(&headers).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            priority(&HeaderMap::new()).expect("none is fine"),
+            Priority::Normal
+        );
+        for priority in Priority::ALL {
+            assert_eq!(read(priority.name().as_bytes()), Ok(priority));
+        }
+        for bad in [b"".as_slice(), b"High", b"urgent", b"1", b"\xff"] {
+            let message = read(bad).expect_err("no such priority");
+            assert!(message.contains("high, normal or low"), "{message}");
         }
     }
 

@@ -23,7 +23,7 @@ use salver_protocol::rope::Rope;
 
 use crate::admission::Reservation;
 use crate::app::{App, Call};
-use crate::context::grpc_timeout;
+use crate::context::{self, grpc_timeout};
 use crate::inference::InferenceMethod;
 use crate::response::ResponseBody;
 use crate::split::ARM;
@@ -80,6 +80,7 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<BytesMut, Serve
     let rpc = rpc
         .ok_or_else(|| ServeError::Unimplemented(format!("unknown method {}", call.uri.path())))?;
     work.call = rpc.counted_as();
+    work.priority = context::priority(&call.headers)?;
     let budget_bytes = work.app.budget.limit_bytes();
     let allowed_bytes = work.app.config.channel.max_message_bytes;
     let limit_bytes = rpc.max_request_bytes(budget_bytes.min(allowed_bytes.unwrap_or(u64::MAX)));

@@ -164,6 +164,7 @@ pub(crate) async fn run(
         inputs,
         requested: requested.clone(),
         deadline: work.deadline,
+        priority: work.priority,
         hold: Some(hold),
     };
     let executed = handle.executor().execute(batch).await;

@@ -12,7 +12,7 @@ mod joint;
 use std::sync::Arc;
 
 use salver_backend::Signature;
-use salver_batching::Batch;
+use salver_batching::{Batch, Priority};
 use salver_protocol::inference::{
     Classifications, Examples, ModelSpecEcho, Regressions, ResultError, Results,
 };
@@ -268,6 +268,7 @@ pub(crate) fn batch_of_rows(questions: &[Question], rows: Tensor) -> Result<Batc
         inputs,
         requested,
         deadline: None,
+        priority: Priority::default(),
         hold: None,
     })
 }

@@ -18,6 +18,7 @@ use salver_protocol::{json, metadata as wire};
 use crate::admission::Reservation;
 use crate::app::{App, Call, Speaks};
 use crate::body;
+use crate::context;
 use crate::infer;
 use crate::response::ResponseBody;
 use crate::rest::route::{Model, Route};
@@ -88,7 +89,9 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         Err(ServeError::NoSuchPage(_)) => None,
         Err(_) => Some(salver_telemetry::Call::RestOther),
     };
-    match route? {
+    let route = route?;
+    work.priority = context::priority(&call.headers)?;
+    match route {
         Route::Options => cors::preflight(&call.headers).map(|()| Answer::json(Vec::new())),
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),

@@ -37,6 +37,7 @@ impl ServeError {
             | Self::MalformedRequest(_)
             | Self::MissingNameInPath
             | Self::VersionInPath(_)
+            | Self::UnknownPriority(_)
             | Self::BadCompression(_) => Code::InvalidArgument,
             Self::Lookup(error) => lookup_code(error),
             Self::PredictMethodName { .. } => Code::Internal,

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use salver_batching::Batch;
+use salver_batching::{Batch, Priority};
 use salver_protocol::inference as inference_codec;
 use salver_protocol::predict::{self, DecodeError};
 use salver_protocol::prediction_log::{self, LogType};
@@ -146,6 +146,7 @@ fn predict_batch(model: &LoadedModel, request: Bytes) -> Result<Batch, ServeErro
         inputs,
         requested,
         deadline: None,
+        priority: Priority::default(),
         hold: None,
     })
 }

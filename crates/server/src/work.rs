@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use salver_batching::ExecuteError;
+use salver_batching::{ExecuteError, Priority};
 use salver_repository::LoadedModel;
 use salver_servable::Handle;
 use salver_telemetry::{Call, Refusal, SignatureMetrics};
@@ -24,6 +24,7 @@ use crate::trace::{RequestSpan, RunSpan};
 pub(crate) struct Work<'a> {
     pub(crate) app: &'a App,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) priority: Priority,
     pub(crate) reservation: Reservation,
     /// The signature that it is counted under, once that is known.
     pub(crate) resolved: Option<Arc<SignatureMetrics>>,
@@ -51,6 +52,7 @@ impl<'a> Work<'a> {
         Self {
             app,
             deadline,
+            priority: Priority::default(),
             reservation: app.budget.reservation(),
             resolved: None,
             call: None,

@@ -7,6 +7,7 @@ use salver_backend::{Inputs, Instance, Outputs, Requested, Signature, Signatures
 use salver_tensor::{DType, Tensor, TensorSpec};
 
 use super::*;
+use crate::Priority;
 
 mod here;
 mod joined;
@@ -83,6 +84,7 @@ fn batch(value: f32, requested: &[usize]) -> Batch {
         inputs: vec![scalar(value)],
         requested: requested.to_vec(),
         deadline: None,
+        priority: Priority::default(),
         hold: None,
     }
 }
@@ -203,6 +205,34 @@ async fn refuses_when_the_queue_is_full() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_urgent_request_is_answered_before_those_that_wait() {
+    let (behaviour, has_started, let_go) = gated();
+    let (executor, _) = start(1, 3, behaviour);
+    let running = spawn(&executor, batch(1.0, &[0]));
+    tokio::task::yield_now().await;
+    has_started.recv().unwrap();
+    let of = |value, priority| Batch {
+        priority,
+        ..batch(value, &[0])
+    };
+    let low = [2.0, 3.0, 4.0].map(|value| spawn(&executor, of(value, Priority::Low)));
+    tokio::task::yield_now().await;
+    let urgent = spawn(&executor, of(5.0, Priority::High));
+    tokio::task::yield_now().await;
+    let [first, second, displaced] = low;
+    let full = ExecuteError::QueueFull { capacity: 3 };
+    assert_eq!(displaced.await.unwrap().unwrap_err(), full);
+    let_go.send(()).unwrap();
+    assert_eq!(value(running.await.unwrap()), 1.0);
+    let_go.send(()).unwrap();
+    assert_eq!(value(urgent.await.unwrap()), 5.0);
+    assert!(!first.is_finished() && !second.is_finished());
+    drop(let_go);
+    assert_eq!(value(first.await.unwrap()), 2.0);
+    assert_eq!(value(second.await.unwrap()), 3.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_is_not_even_queued() {
     let (executor, shared) = start(1, 4, Box::new(|inputs| Ok(inputs.to_vec())));
     let late = Batch {
@@ -254,7 +284,8 @@ async fn a_deadline_ends_the_wait_in_the_queue_and_the_batch_never_runs() {
 async fn a_deadline_ends_the_wait_for_a_run() {
     let (behaviour, has_started, let_go) = gated();
     let (executor, _) = start(1, 4, behaviour);
-    let deadline = Instant::now() + Duration::from_millis(50);
+    // Far off: the instance's thread has a clock of its own, which does not stand.
+    let deadline = Instant::now() + Duration::from_secs(600);
     let mut run = executor.execute(Batch {
         deadline: Some(deadline),
         hold: None,

@@ -35,6 +35,15 @@ fn push(queue: &Queue, useful: Option<Duration>) -> Result<Reply, ExecuteError> 
 }
 
 fn push_at(queue: &Queue, now: Instant, useful: Option<Duration>) -> Result<Reply, ExecuteError> {
+    push_as(queue, Priority::Normal, now, useful)
+}
+
+fn push_as(
+    queue: &Queue,
+    priority: Priority,
+    now: Instant,
+    useful: Option<Duration>,
+) -> Result<Reply, ExecuteError> {
     static SIGNATURE: LazyLock<Arc<Signature>> = LazyLock::new(|| {
         let spec = TensorSpec::new("x", DType::F32, None);
         Arc::new(Signature::serving_default(vec![spec], Vec::new()))
@@ -46,6 +55,7 @@ fn push_at(queue: &Queue, now: Instant, useful: Option<Duration>) -> Result<Repl
             inputs: vec![Tensor::from_vec([1], vec![1.0_f32]).unwrap()],
             requested: Vec::new(),
             deadline: useful.map(|useful| now + useful),
+            priority,
             hold: None,
         }),
         reply: sender,
@@ -107,6 +117,67 @@ fn who_joins_the_batch_that_is_next_is_never_refused() {
         ExecuteError::WouldBeLate { wait }
     );
     assert_eq!(pop(&queue), 3);
+}
+
+#[test]
+fn only_what_goes_before_a_request_makes_it_wait() {
+    let queue = queue(None);
+    let now = Instant::now();
+    let push = |priority, useful| push_as(&queue, priority, now, Some(useful));
+    let _running = push(Priority::Low, RUN).unwrap();
+    assert_eq!(pop(&queue), 1);
+    let mut replies = Vec::new();
+    for priority in [Priority::Low, Priority::Low, Priority::Normal] {
+        replies.push(push(priority, RUN * 10).unwrap());
+    }
+    // Half a run, those that are as urgent or more, its own.
+    let wait = RUN * 3 + RUN / 2;
+    assert_eq!(
+        push(Priority::Low, RUN * 4).unwrap_err(),
+        ExecuteError::WouldBeLate { wait }
+    );
+    let wait = RUN + RUN / 2;
+    assert_eq!(
+        push(Priority::Normal, RUN * 2).unwrap_err(),
+        ExecuteError::WouldBeLate { wait }
+    );
+    replies.push(push(Priority::Normal, RUN * 3).unwrap());
+    // Nothing goes before it.
+    replies.push(push(Priority::High, RUN / 10).unwrap());
+}
+
+#[test]
+fn in_a_full_queue_the_urgent_take_the_places_of_the_least_urgent() {
+    let queue = queue(None);
+    let now = Instant::now();
+    let full = ExecuteError::QueueFull { capacity: 10 };
+    let push = |priority| push_as(&queue, priority, now, None);
+    let mut low: Vec<Reply> = (0..5).map(|_| push(Priority::Low).unwrap()).collect();
+    let mut normal: Vec<Reply> = (0..5).map(|_| push(Priority::Normal).unwrap()).collect();
+    assert_eq!(push(Priority::Low).unwrap_err(), full);
+    let mut urgent: Vec<Reply> = (0..6).map(|_| push(Priority::High).unwrap()).collect();
+    for reply in low.iter_mut().chain(&mut normal[4..]) {
+        assert_eq!(reply.try_recv().unwrap().unwrap_err(), full);
+    }
+    for reply in normal[..4].iter_mut().chain(&mut urgent) {
+        assert!(reply.try_recv().is_err(), "it waits");
+    }
+    assert_eq!(push(Priority::Low).unwrap_err(), full);
+}
+
+#[test]
+fn who_is_late_makes_room_before_anybody_is_displaced() {
+    let queue = queue(None);
+    let now = Instant::now();
+    let late = now + SWEEP_INTERVAL;
+    let push = |priority, now, useful| push_as(&queue, priority, now, useful).unwrap();
+    let mut waiting: Vec<Reply> = (0..9).map(|_| push(Priority::Low, now, None)).collect();
+    let gone = push(Priority::Normal, now, None);
+    drop(gone);
+    waiting.push(push(Priority::High, late, None));
+    for reply in &mut waiting {
+        assert!(reply.try_recv().is_err(), "it waits");
+    }
 }
 
 #[test]

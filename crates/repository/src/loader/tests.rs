@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use salver_backend::ErrorCode;
-use salver_batching::Batch;
+use salver_batching::{Batch, Priority};
 use salver_tensor::Tensor;
 use salver_testkit::{FakeBackend, FakeBehaviour, Gate};
 
@@ -76,6 +76,7 @@ fn ask(model: &LoadedModel, x: f32) -> f32 {
         inputs,
         requested: vec![0],
         deadline: None,
+        priority: Priority::default(),
         hold: None,
     };
     let executed = model.executor.execute_blocking(batch).unwrap();

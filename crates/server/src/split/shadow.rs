@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use salver_backend::Signature;
-use salver_batching::{Batch, Executed};
+use salver_batching::{Batch, Executed, Priority};
 use salver_repository::LoadedModel;
 use salver_servable::Manager;
 use salver_telemetry::{Phase, ShadowResult};
@@ -180,6 +180,8 @@ impl Asked {
         };
         Ok(Batch {
             deadline: Some(Instant::now() + SHADOW_TIMEOUT),
+            // Whoever is waited for goes first.
+            priority: Priority::Low,
             hold: Some(Arc::clone(&self.hold)),
             ..batch
         })
@@ -212,6 +214,7 @@ impl Asked {
             signature,
             inputs,
             deadline: None,
+            priority: Priority::Low,
             hold: None,
         })
     }

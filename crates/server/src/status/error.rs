@@ -39,6 +39,9 @@ pub enum ServeError {
         /// What it is for.
         actual: String,
     },
+    /// A header about urgency that says something unknown.
+    #[error("x-salver-priority: expected high, normal or low, got `{0}`")]
+    UnknownPriority(String),
     /// A question about rows that has no answer.
     #[error(transparent)]
     Inference(#[from] InferenceError),

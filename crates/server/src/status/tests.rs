@@ -128,6 +128,7 @@ fn one_of_each() -> Vec<ServeError> {
         ServeError::MalformedRequest("GET /v1/foo".to_owned()),
         ServeError::MissingNameInPath,
         ServeError::VersionInPath("99999999999999999999".to_owned()),
+        ServeError::UnknownPriority("urgent".to_owned()),
         ServeError::NoSuchPage("GET /foo: no such page".to_owned()),
         ServeError::Unimplemented("unknown method /a.B/C".to_owned()),
         ServeError::NoRoom {

@@ -99,6 +99,7 @@ impl Scene {
             inputs: vec![Tensor::from_vec(shape, values.to_vec()).unwrap()],
             requested: vec![0],
             deadline: None,
+            priority: Priority::default(),
             hold: None,
         }
     }
