@@ -83,4 +83,8 @@ pub trait Executor: Send + Sync {
     /// # Cancel safety
     /// Dropping the future keeps the batch from being run; its inputs are freed when its turn comes. A run that has begun goes on and its result is dropped.
     fn execute(&self, batch: Batch) -> BoxFuture<'_, Result<Executed, ExecuteError>>;
+
+    /// Returns what [`Executor::execute`] would say at once to any batch of that urgency that came now, whatever it asks;
+    /// `None` if there is a batch that it might run. Cheap: to be asked before a request is decoded.
+    fn refusal(&self, deadline: Option<Instant>, priority: Priority) -> Option<ExecuteError>;
 }

@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 use crate::join::Parts;
 use crate::queue::{self, Queue};
 use crate::worker::{self, Item, Worker};
-use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, join};
+use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, Priority, join};
 
 /// The stack of an instance thread, in bytes: engines walk a graph recursively, so a long one needs a deep stack. Only
 /// the pages that are touched take memory.
@@ -288,6 +288,10 @@ impl Executor for LocalExecutor {
                 Some(parts) => self.run_parts(batch, parts).await,
             }
         })
+    }
+
+    fn refusal(&self, deadline: Option<Instant>, priority: Priority) -> Option<ExecuteError> {
+        self.queue.refusal(Instant::now(), deadline, priority)
     }
 }
 

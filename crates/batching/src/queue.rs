@@ -252,17 +252,65 @@ impl Queue {
         }
         let joins = usize::from(former.would_join(priority, key, num_rows));
         let num_ahead = former.num_batches_to(priority) - joins;
+        let lateness = self.lateness(state, num_ahead, item.enqueued_at, item.batch.deadline);
+        lateness.map_or(Ok(()), Err)
+    }
+
+    /// Returns why a request that comes at `now` is turned away from behind so many batches, if it is.
+    fn lateness(
+        &self,
+        state: &State,
+        num_ahead: usize,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Option<ExecuteError> {
         if num_ahead == 0 || state.num_idle > num_ahead {
-            return Ok(());
+            return None;
         }
         let wait = state.forecast.wait(num_ahead, self.num_instances);
-        let answered_at = item.enqueued_at + wait + state.forecast.run();
-        let deadline = item.batch.deadline;
+        let answered_at = now + wait + state.forecast.run();
         let is_late = deadline.is_some_and(|deadline| answered_at > deadline);
-        match is_late || self.max_wait.is_some_and(|max| wait > max) {
-            true => Err(ExecuteError::WouldBeLate { wait }),
-            false => Ok(()),
+        let is_refused = is_late || self.max_wait.is_some_and(|max| wait > max);
+        is_refused.then_some(ExecuteError::WouldBeLate { wait })
+    }
+
+    /// Returns what every request of that urgency is told that comes at `now`, whatever it asks.
+    pub(crate) fn refusal(
+        &self,
+        now: Instant,
+        deadline: Option<Instant>,
+        priority: Priority,
+    ) -> Option<ExecuteError> {
+        let mut leaving = Leaving::default();
+        let mut state = self.lock();
+        let mut refusal = self.refusal_of_any(&state, now, deadline, priority);
+        if refusal.is_some() && state.sweep(now, &mut leaving) {
+            refusal = self.refusal_of_any(&state, now, deadline, priority);
         }
+        drop(state);
+        self.see_off(leaving);
+        refusal
+    }
+
+    fn refusal_of_any(
+        &self,
+        state: &State,
+        now: Instant,
+        deadline: Option<Instant>,
+        priority: Priority,
+    ) -> Option<ExecuteError> {
+        if state.is_closed {
+            return Some(ExecuteError::Stopped);
+        }
+        if state.former.is_full_for(priority) {
+            return Some(ExecuteError::QueueFull {
+                capacity: self.capacity,
+            });
+        }
+        // One that can be joined may be let into a batch that waits.
+        let may_join = usize::from(self.batching.is_some());
+        let num_ahead = state.former.num_batches_to(priority);
+        self.lateness(state, num_ahead.saturating_sub(may_join), now, deadline)
     }
 
     /// Returns how many rows are run together at most.

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use salver_backend::{Backend, BackendError, Model, ModelConfig, ModelFiles, Signature};
-use salver_batching::{Batch, BatchingConfig, CostCurve, Executed, ExecutorConfig, LocalExecutor};
+use salver_batching::{
+    Batch, BatchingConfig, CostCurve, Executed, ExecutorConfig, LocalExecutor, Priority,
+};
 use salver_tensor::Tensor;
 
 use rows::Rows;
@@ -281,6 +283,7 @@ impl Trial {
             inputs: inputs?,
             requested: (0..signature.outputs.len()).collect(),
             deadline: None,
+            priority: Priority::Normal,
             hold: None,
         };
         self.executor.as_ref()?.execute_blocking(batch).ok()

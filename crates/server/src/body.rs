@@ -18,8 +18,9 @@ use crate::work::Work;
 /// How much is inflated between two looks at the budget.
 const INFLATE_STEP_BYTES: usize = 64 * 1024;
 
-/// The longest body that is read only to be thrown away, and the time that may take.
-const MAX_DISCARDED_BYTES: usize = 64 * 1024;
+/// The longest body that is read only to be thrown away, and the time that may take: a picture in JSON, so that whoever is
+/// refused before that was read hears why and keeps the connection.
+const MAX_DISCARDED_BYTES: usize = 8 << 20;
 const MAX_DISCARD_TIME: Duration = Duration::from_secs(1);
 /// What a piece of a body costs beside its bytes, so that a flood of tiny ones is counted too.
 const FRAME_OVERHEAD_BYTES: usize = 64;

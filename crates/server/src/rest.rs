@@ -22,7 +22,7 @@ use crate::context;
 use crate::infer;
 use crate::response::ResponseBody;
 use crate::rest::route::{Model, Route};
-use crate::split::ARM;
+use crate::split::{self, ARM};
 use crate::status::ServeError;
 use crate::work::{Work, until};
 
@@ -95,10 +95,26 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         Route::Options => cors::preflight(&call.headers).map(|()| Answer::json(Vec::new())),
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
-        Route::Predict(model) => predict::answer(work, call, &model).await.map(Answer::json),
-        Route::Infer(model, method) => Box::pin(inference::answer(work, call, &model, method))
-            .await
-            .map(Answer::json),
+        Route::Predict(model) => {
+            admit(work, &model)?;
+            predict::answer(work, call, &model).await.map(Answer::json)
+        }
+        Route::Infer(model, method) => {
+            admit(work, &model)?;
+            // What is rare is kept out of every other request's future.
+            let answer = Box::pin(inference::answer(work, call, &model, method)).await;
+            answer.map(Answer::json)
+        }
+    }
+}
+
+/// Refuses a request before its body is received, if its model would turn it away whatever it says.
+///
+/// The version is not held while the body comes, however slowly. Where a split decides who answers, nobody is asked yet.
+fn admit(work: &mut Work<'_>, model: &Model) -> Result<(), ServeError> {
+    match split::unsplit(work.app, &model.name, &model.version) {
+        Some(handle) => work.admit(&handle),
+        None => Ok(()),
     }
 }
 

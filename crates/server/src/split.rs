@@ -127,6 +127,17 @@ impl Pick {
     }
 }
 
+/// Returns who answers a request, if no split has to decide that and there is somebody.
+pub(crate) fn unsplit(
+    app: &App,
+    name: &str,
+    version: &VersionChoice,
+) -> Option<Handle<LoadedModel>> {
+    let is_split = *version == VersionChoice::Latest && app.splits.get(name).is_some();
+    let handle = (!is_split).then(|| infer::lookup(app, name, version));
+    handle?.ok()
+}
+
 /// Finds who answers a request: the version that it names; if it names none, whom the model's split chooses.
 ///
 /// An arm of which nothing is loaded leaves its requests to the others.

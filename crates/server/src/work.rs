@@ -71,6 +71,19 @@ impl<'a> Work<'a> {
         routed.handle
     }
 
+    /// Refuses a request that its model would turn away now, whatever it asks: before anything is done for it.
+    pub(crate) fn admit(&mut self, handle: &Handle<LoadedModel>) -> Result<(), ServeError> {
+        let refusal = handle.executor().refusal(self.deadline, self.priority);
+        let Some(refusal) = refusal else {
+            return Ok(());
+        };
+        // Which signature it asks for is not known yet.
+        let signatures = handle.signatures();
+        let signature = signatures.get("").or_else(|| signatures.iter().next());
+        self.resolved = signature.map(|signature| Arc::clone(handle.metrics(&signature.name)));
+        Err(ServeError::Execute(refusal))
+    }
+
     /// Returns the name of the arm that it went to, for the answer.
     pub(crate) fn arm_name(&self) -> Option<HeaderValue> {
         self.pick.as_ref().and_then(Pick::arm_name)

@@ -215,3 +215,70 @@ fn those_who_have_gone_make_room_in_a_full_queue() {
     assert_eq!(pop(&queue), 0);
     assert_eq!(push(&queue, None).unwrap_err(), ExecuteError::Stopped);
 }
+
+#[test]
+fn a_refusal_is_told_beforehand_where_nothing_else_can_be_said() {
+    let queue = queue(Some(RUN * 3));
+    let now = Instant::now();
+    let refusal = |priority, useful: Option<Duration>| {
+        queue.refusal(now, useful.map(|useful| now + useful), priority)
+    };
+    let push = |priority| push_as(&queue, priority, now, None);
+    assert_eq!(refusal(Priority::Low, Some(Duration::ZERO)), None, "idle");
+    let _running = push(Priority::Low).unwrap();
+    assert_eq!(pop(&queue), 1);
+    assert_eq!(refusal(Priority::Low, Some(Duration::ZERO)), None, "next");
+    let _waiting = [Priority::Low, Priority::Normal].map(|priority| push(priority).unwrap());
+    let wait = RUN * 2 + RUN / 2;
+    let late = Some(ExecuteError::WouldBeLate { wait });
+    assert_eq!(refusal(Priority::Low, Some(RUN * 3)), late);
+    assert_eq!(refusal(Priority::Low, Some(RUN * 4)), None);
+    assert_eq!(refusal(Priority::Normal, Some(RUN * 3)), None);
+    assert_eq!(refusal(Priority::High, Some(RUN / 10)), None);
+    let _third = push(Priority::Low).unwrap();
+    let wait = RUN * 3 + RUN / 2;
+    assert_eq!(
+        refusal(Priority::Low, None),
+        Some(ExecuteError::WouldBeLate { wait })
+    );
+    queue.close();
+    assert_eq!(refusal(Priority::High, None), Some(ExecuteError::Stopped));
+}
+
+#[test]
+fn a_full_queue_refuses_beforehand_whoever_cannot_take_a_place() {
+    let two = BatchingConfig::new(NonZeroUsize::new(2).unwrap());
+    for batching in [None, Some(two)] {
+        let queue = queue_of(None, batching);
+        let now = Instant::now();
+        let push = |priority| push_as(&queue, priority, now, None).unwrap();
+        let mut waiting: Vec<Reply> = (0..9).map(|_| push(Priority::Normal)).collect();
+        assert_eq!(queue.refusal(now, None, Priority::Normal), None);
+        waiting.push(push(Priority::Normal));
+        let full = Some(ExecuteError::QueueFull { capacity: 10 });
+        assert_eq!(queue.refusal(now, None, Priority::Normal), full);
+        assert_eq!(queue.refusal(now, None, Priority::Low), full);
+        assert_eq!(queue.refusal(now, None, Priority::High), None);
+        // Callers that have gone make room here too.
+        drop(waiting);
+        let later = now + SWEEP_INTERVAL;
+        assert_eq!(queue.refusal(later, None, Priority::Normal), None);
+    }
+}
+
+#[test]
+fn whoever_may_join_what_is_next_is_not_refused_beforehand() {
+    let three = BatchingConfig::new(NonZeroUsize::new(3).unwrap());
+    let queue = queue_of(Some(RUN * 2), Some(three));
+    let now = Instant::now();
+    let refusal = |useful: Duration| queue.refusal(now, Some(now + useful), Priority::Normal);
+    let push = || push_as(&queue, Priority::Normal, now, None).unwrap();
+    let _running = push();
+    assert_eq!(pop(&queue), 1);
+    let _first = [(); 3].map(|()| push());
+    assert_eq!(refusal(RUN / 10), None, "what waits may be of another kind");
+    let _second = [(); 3].map(|()| push());
+    assert_eq!(refusal(RUN * 3), None);
+    let wait = RUN + RUN / 2;
+    assert_eq!(refusal(RUN * 2), Some(ExecuteError::WouldBeLate { wait }));
+}

@@ -35,6 +35,8 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    // While the body came others did too; and now a split has decided.
+    work.admit(&handle)?;
     // Numbers take about as much in memory as in text; what they take in truth is counted afterwards.
     let mut reserved = work.reservation.sibling();
     reserved.grow(body.len())?;

@@ -7,6 +7,8 @@
 
 mod http1;
 mod http2;
+#[path = "../support/in_process.rs"]
+mod in_process;
 mod sink;
 
 use std::alloc::System;
@@ -17,6 +19,8 @@ use salver_protocol::tensor_proto::TensorStyle;
 use salver_protocol::{ModelSpec, VersionChoice};
 use salver_tensor::Tensor;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use crate::in_process::Server;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -34,16 +38,16 @@ const SMALL: [(&str, usize); 2] = [("gRPC", 45), ("REST", 33)];
 
 #[test]
 fn requests_allocate_no_more_than_they_did() {
-    let server = sink::Server::start();
+    let server = sink::serve();
     a_picture_is_allocated_at_most_twice_between_socket_and_engine(&server);
     small_requests_allocate_as_often_as_is_recorded(&server);
 }
 
-fn small_requests_allocate_as_often_as_is_recorded(server: &sink::Server) {
+fn small_requests_allocate_as_often_as_is_recorded(server: &Server) {
     let small = Tensor::from_vec([1, 3], vec![1.0_f32, 2.0, 5.0]).expect("fits");
     let message = message(&small, TensorStyle::Content);
     let mut answer = vec![0_u8; 64 * 1024];
-    let mut http2 = http2::Client::connect(server.grpc);
+    let mut http2 = http2::Client::connect(server.addresses.grpc.expect("gRPC is on"));
     let calls: Vec<_> = (0..=NUM_SMALL_CALLS)
         .map(|call_idx| http2::grpc_call(call_idx, PATH, &message, 16 * 1024))
         .collect();
@@ -52,7 +56,7 @@ fn small_requests_allocate_as_often_as_is_recorded(server: &sink::Server) {
         let call = calls.next().expect("as many as are asked for");
         assert!(http2.call(call, &mut answer) > 5, "the sink answers");
     });
-    let mut http1 = http1::Client::connect(server.rest);
+    let mut http1 = http1::Client::connect(server.addresses.rest.expect("REST is on"));
     let body = br#"{"instances":[[1.0,2.0,5.0]]}"#;
     let request = http1::post("/v1/models/sink:predict", body);
     let by_rest = least_count(|| http1.call(&request));
@@ -80,7 +84,7 @@ fn least_count(mut call: impl FnMut()) -> usize {
     counts.min().expect("several calls")
 }
 
-fn a_picture_is_allocated_at_most_twice_between_socket_and_engine(server: &sink::Server) {
+fn a_picture_is_allocated_at_most_twice_between_socket_and_engine(server: &Server) {
     let payload_bytes = PICTURE.iter().product::<usize>() * size_of::<f32>();
     for style in [TensorStyle::Content, TensorStyle::Fields] {
         for frame_bytes in [16 * 1024, 200 * 1024] {
@@ -99,12 +103,12 @@ fn a_picture_is_allocated_at_most_twice_between_socket_and_engine(server: &sink:
 }
 
 /// Returns the bytes allocated for one call.
-fn least_allocated(server: &sink::Server, style: TensorStyle, frame_bytes: usize) -> usize {
+fn least_allocated(server: &Server, style: TensorStyle, frame_bytes: usize) -> usize {
     let message = picture(style);
     let calls: Vec<Vec<u8>> = (0..=NUM_CALLS)
         .map(|call_idx| http2::grpc_call(call_idx, PATH, &message, frame_bytes))
         .collect();
-    let mut client = http2::Client::connect(server.grpc);
+    let mut client = http2::Client::connect(server.addresses.grpc.expect("gRPC is on"));
     let mut answer = vec![0_u8; 64 * 1024];
     // What is made once is not counted: the connection's buffers, the model's first run.
     assert!(
