@@ -34,6 +34,19 @@ pub(crate) struct Scale {
     pub(crate) turn: Duration,
     /// Requests of a turn in which CPU time is measured.
     pub(crate) requests: usize,
+    /// How long each overload is, if not four turns.
+    pub(crate) overload: Option<Duration>,
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            turn: Duration::from_secs(3),
+            requests: 20_000,
+            overload: None,
+        }
+    }
 }
 
 /// What a case works with.

@@ -28,7 +28,7 @@ use crate::servers::Programs;
 
 const HELP: &str = "\
 usage: salver-benches --salver FILE [--engines DIR] [--peers DIR] [--out FILE] [--rounds N] [--seconds S]
-                      [--requests N] [--only CASE]... [--from FILE] [--plot FILE]
+                      [--requests N] [--overload-seconds S] [--only CASE]... [--from FILE] [--plot FILE]
 
   --salver FILE   the binary that is measured
   --engines DIR   where its engines were installed (SALVER_CACHE_DIR)
@@ -36,7 +36,9 @@ usage: salver-benches --salver FILE [--engines DIR] [--peers DIR] [--out FILE] [
   --out FILE      every value of every round, as JSON
   --rounds N      how often each server has its turn (default 5)
   --seconds S     how long a turn is (default 3)
-  --requests N    requests of a turn in which CPU time is measured (default 10000)
+  --requests N    requests of a turn in which CPU time is measured (default 20000)
+  --overload-seconds S
+                  how long each overload is (default: four turns)
   --only CASE     this case only; may be repeated
   --from FILE     measures nothing and shows what --out wrote before
   --plot FILE     draws the rates of the smallest model, as SVG
@@ -65,11 +67,7 @@ fn main() -> ExitCode {
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
     let (mut salver, mut engines, mut peers, mut out) = (None, None, None, None);
     let (mut from, mut plot) = (None, None);
-    let mut scale = Scale {
-        rounds: 5,
-        turn: Duration::from_secs(3),
-        requests: 10_000,
-    };
+    let mut scale = Scale::default();
     let mut cases = Vec::new();
     while let Some(flag) = arguments.next() {
         let value = arguments
@@ -83,10 +81,11 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
             "--from" => from = Some(PathBuf::from(value)),
             "--plot" => plot = Some(PathBuf::from(value)),
             "--rounds" => scale.rounds = value.parse().context("--rounds")?,
-            "--seconds" => {
-                scale.turn = Duration::try_from_secs_f64(value.parse().context("--seconds")?)?
-            }
+            "--seconds" => scale.turn = seconds(&value).context("--seconds")?,
             "--requests" => scale.requests = value.parse().context("--requests")?,
+            "--overload-seconds" => {
+                scale.overload = Some(seconds(&value).context("--overload-seconds")?);
+            }
             "--only" => cases.push(case(&value)?),
             _ => bail!("there is no {flag}\n{HELP}"),
         }
@@ -122,6 +121,10 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
         plot,
         cases,
     })
+}
+
+fn seconds(value: &str) -> Result<Duration> {
+    Ok(Duration::try_from_secs_f64(value.parse()?)?)
 }
 
 fn case(name: &str) -> Result<&'static Case> {

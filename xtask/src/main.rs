@@ -35,8 +35,8 @@ Everything that CI does, as commands.
   cargo xtask tidy                         the project's own rules: sizes, crate edges, unsafe, channels, texts
   cargo xtask deny                         licences, bans and sources of all dependencies (deny.toml)
   cargo xtask unused                       dependencies that no source file names
-  cargo xtask bench [--no-peers] [--rounds N] [--seconds S] [--requests N] [--only CASE]...
-                                           measures the release build beside its peers and prints ratios; without
+  cargo xtask bench [--no-peers] [--rounds N] [--seconds S] [--requests N] [--overload-seconds S]
+                    [--only CASE]...       measures the release build beside its peers and prints ratios; without
                                            them, and without ONNX Runtime, beside bare handlers only
   cargo xtask fuzz [--seconds N] [TARGET]... runs the fuzz targets (needs the nightly toolchain and a C++ compiler)
 

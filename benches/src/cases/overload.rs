@@ -56,7 +56,8 @@ fn play(
     overloads: &[(f64, f64)],
 ) -> Result<()> {
     let is_ours = server.kind == SALVER;
-    let length = bench.scale.turn * 4;
+    let usual_length = bench.scale.turn * 4;
+    let length = bench.scale.overload.unwrap_or(usual_length);
     closed(target, NUM_CONNECTIONS, Until::Count(100))?.check(name)?;
     let mut capacity = capacity_of(bench, target, name)?;
     let usual_rate = USUAL * capacity;
