@@ -12,8 +12,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::load::{Sample, Target, Until, closed};
+use crate::model::Model;
 use crate::report::Report;
-use crate::servers::{Api, Kind, Model, Programs, Server};
+use crate::servers::{Api, Kind, Programs, Server};
 
 /// What numbers are called.
 pub(crate) const RATE: &str = "answers/s";

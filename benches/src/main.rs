@@ -8,6 +8,7 @@
 
 mod cases;
 mod load;
+mod model;
 mod models;
 mod plot;
 mod process;

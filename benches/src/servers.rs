@@ -8,12 +8,10 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
-use salver_proto::tensorflow::serving::{ModelSpec, PredictRequest};
-use salver_proto::tensorflow::{DataType, TensorProto, TensorShapeProto, tensor_shape_proto};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::load::{Request, Target};
+use crate::model::Model;
 use crate::process::Process;
 
 const PREDICT: &str = "/tensorflow.serving.PredictionService/Predict";
@@ -32,121 +30,6 @@ pub(crate) struct Programs {
     pub(crate) peers: Option<PathBuf>,
     /// Where models and logs are written.
     pub(crate) folder: PathBuf,
-}
-
-/// A model, and a request for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Model {
-    /// Its name.
-    pub(crate) name: &'static str,
-    /// The ONNX file. Its input is `x`, its output `y`.
-    pub(crate) bytes: Vec<u8>,
-    /// What `model.toml` says.
-    pub(crate) settings: String,
-    /// The shape of the input.
-    pub(crate) shape: Vec<usize>,
-    /// The values of the input.
-    pub(crate) values: Vec<f32>,
-}
-
-impl Model {
-    /// Returns a model that is asked with random values.
-    pub(crate) fn new(name: &'static str, bytes: Vec<u8>, shape: &[usize]) -> Self {
-        let mut random = fastrand::Rng::with_seed(2);
-        let len = shape.iter().product();
-        Self {
-            name,
-            bytes,
-            settings: String::new(),
-            shape: shape.to_vec(),
-            // As many digits as a picture's values have in the JSON that clients write.
-            values: (0..len)
-                .map(|_| (random.f32() * 1e5).round() / 1e5)
-                .collect(),
-        }
-    }
-
-    /// Returns it with other settings.
-    pub(crate) fn with(mut self, settings: &str) -> Self {
-        settings.clone_into(&mut self.settings);
-        self
-    }
-
-    fn instances(&self) -> Value {
-        let mut rows: Vec<Value> = self.values.iter().map(|value| json!(value)).collect();
-        for extent in self.shape.iter().skip(1).rev() {
-            rows = rows.chunks(*extent).map(|row| json!(row)).collect();
-        }
-        json!({ "instances": rows })
-    }
-
-    fn content(&self) -> Bytes {
-        self.values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect::<Vec<u8>>()
-            .into()
-    }
-
-    /// TensorFlow Serving's message.
-    fn predict_request(&self) -> PredictRequest {
-        let size = |extent: &usize| tensor_shape_proto::Dim {
-            size: *extent as i64,
-            ..Default::default()
-        };
-        let tensor = TensorProto {
-            dtype: DataType::DtFloat.into(),
-            tensor_shape: Some(TensorShapeProto {
-                dim: self.shape.iter().map(size).collect(),
-                ..Default::default()
-            }),
-            tensor_content: self.content(),
-            ..Default::default()
-        };
-        PredictRequest {
-            model_spec: Some(ModelSpec {
-                name: self.name.to_owned(),
-                ..Default::default()
-            }),
-            inputs: [("x".to_owned(), tensor)].into(),
-            ..Default::default()
-        }
-    }
-
-    /// Triton's message.
-    fn infer_request(&self) -> ModelInferRequest {
-        ModelInferRequest {
-            model_name: self.name.to_owned(),
-            inputs: vec![InferInputTensor {
-                name: "x".to_owned(),
-                datatype: "FP32".to_owned(),
-                shape: self.shape.iter().map(|extent| *extent as i64).collect(),
-            }],
-            raw_input_contents: vec![self.content()],
-        }
-    }
-}
-
-/// `inference.ModelInferRequest` of the Open Inference Protocol, as far as it is needed.
-#[derive(Clone, PartialEq, prost::Message)]
-struct ModelInferRequest {
-    #[prost(string, tag = "1")]
-    model_name: String,
-    #[prost(message, repeated, tag = "5")]
-    inputs: Vec<InferInputTensor>,
-    #[prost(bytes = "bytes", repeated, tag = "7")]
-    raw_input_contents: Vec<Bytes>,
-}
-
-/// `inference.ModelInferRequest.InferInputTensor`, as far as it is needed.
-#[derive(Clone, PartialEq, prost::Message)]
-struct InferInputTensor {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    datatype: String,
-    #[prost(int64, repeated, tag = "3")]
-    shape: Vec<i64>,
 }
 
 /// Which server.
@@ -253,16 +136,15 @@ impl Server {
 
     /// Returns where and what a request for a model is, if the server speaks that API.
     pub(crate) fn target(&self, api: Api, model: &Model) -> Option<Target> {
-        let rows = || serde_json::to_vec(&model.instances()).expect("JSON of numbers");
         let request = match (self.kind, api) {
             (Kind::Salver(_) | Kind::Bare, Api::Rest) => {
-                Request::post(&format!("/v1/models/{}:predict", model.name), &rows())
+                Request::post(&format!("/v1/models/{}:predict", model.name), &model.rows())
             }
             (Kind::Salver(_) | Kind::Bare, Api::Grpc) => {
                 Request::call(PREDICT, &model.predict_request())
             }
-            (Kind::FastApi, Api::Rest) => Request::post("/sync", &rows()),
-            (Kind::FastApi, Api::RestAsync) => Request::post("/async", &rows()),
+            (Kind::FastApi, Api::Rest) => Request::post("/sync", &model.rows()),
+            (Kind::FastApi, Api::RestAsync) => Request::post("/async", &model.rows()),
             (Kind::Triton, Api::Rest) => {
                 let input = json!({"name": "x", "shape": model.shape, "datatype": "FP32", "data": model.values});
                 let body = json!({ "inputs": [input] }).to_string();

@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result};
 
 use super::{Bench, CPU, P50, P99, RATE, SALVER, at, who};
 use crate::load::{Until, closed};
+use crate::model::Model;
 use crate::models;
 use crate::report::Is;
 use crate::runs;
-use crate::servers::{Api, Kind, Model, Server};
+use crate::servers::{Api, Kind, Server};
 
 const BATCHING: &str = "[batching]\nmax_batch_size = 64\n";
 

@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, at, who};
 use crate::load::{Until, closed};
+use crate::model::Model;
 use crate::models;
 use crate::report::Is;
 use crate::runs;
-use crate::servers::{Api, Kind, Model};
+use crate::servers::{Api, Kind};
 
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 

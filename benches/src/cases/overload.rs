@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use super::{Bench, SALVER, who};
 use crate::load::{Target, Until, closed, open, quantile_millis};
+use crate::model::Model;
 use crate::models;
 use crate::report::Is;
-use crate::servers::{Api, Kind, Model, Server};
+use crate::servers::{Api, Kind, Server};
 
 /// Connections of the closed loop that finds the capacity.
 const NUM_CONNECTIONS: usize = 4;
@@ -61,7 +62,7 @@ fn play(
     closed(target, NUM_CONNECTIONS, Until::Count(100))?.check(name)?;
     let mut capacity = capacity_of(bench, target, name)?;
     let usual_rate = USUAL * capacity;
-    let tail = open(target, usual_rate, length)?.millis(0.99);
+    let tail = open(target, usual_rate, usual_length)?.millis(0.99);
     bench.tell(&format!(
         "{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"
     ));
@@ -104,7 +105,7 @@ fn play(
         }
     }
     std::thread::sleep(RECOVERY);
-    let after = open(target, usual_rate, length)?.millis(0.99);
+    let after = open(target, usual_rate, usual_length)?.millis(0.99);
     let grown = server.process.memory()? as f64 / memory;
     bench.tell(&format!(
         "{name}: afterwards p99 {after:.1} ms, memory {grown:.3} times"
