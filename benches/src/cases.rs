@@ -4,6 +4,7 @@
 //! hits all of them. A goal is a ratio of medians over the rounds.
 
 mod heavy;
+mod json;
 mod light;
 mod overload;
 
@@ -71,6 +72,11 @@ pub(crate) const CASES: &[Case] = &[
         "cpu",
         "server CPU time for each tiny request and each picture",
         light::cpu,
+    ),
+    (
+        "json",
+        "the parsing of a picture's numbers, in process",
+        json::json,
     ),
     ("start", "start to first answer, memory", light::start),
     (
