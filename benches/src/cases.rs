@@ -78,7 +78,11 @@ pub(crate) const CASES: &[Case] = &[
         "the parsing of a picture's numbers, in process",
         json::json,
     ),
-    ("start", "start to first answer, memory", light::start),
+    (
+        "start",
+        "start to first answer, memory, installed size",
+        light::start,
+    ),
     (
         "batching",
         "a memory-bound network, batched and not",

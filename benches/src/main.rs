@@ -7,6 +7,7 @@
 )]
 
 mod cases;
+mod installed;
 mod load;
 mod model;
 mod models;

@@ -306,7 +306,8 @@ fn triton(
 }
 
 impl Programs {
-    fn peers(&self) -> Result<&Path> {
+    /// Returns the virtual environment with the peers.
+    pub(crate) fn peers(&self) -> Result<&Path> {
         self.peers.as_deref().context("no --peers")
     }
 
@@ -335,7 +336,7 @@ impl Programs {
 }
 
 /// Returns the folder of the peers' sources.
-fn source_folder() -> PathBuf {
+pub(crate) fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 

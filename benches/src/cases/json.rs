@@ -15,7 +15,7 @@ use crate::model::{self, Model};
 use crate::report::Is;
 
 const SPEED: &str = "MB/s on one core";
-const NUMBERS: &str = "million numbers/s on one core";
+const NUMBERS: &str = "numbers/s, millions";
 const OURS: &str = "Salver's parser";
 const DOCUMENTS: [&str; 2] = ["simd-json", "serde_json"];
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, at, who};
+use crate::installed;
 use crate::load::{Until, closed};
 use crate::model::Model;
 use crate::models;
@@ -108,10 +109,12 @@ pub(super) fn cpu(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// How long a server takes to answer for the first time, and what it holds then.
+/// How long a server takes to answer for the first time, what it holds then, and how large it is on a disk.
 pub(super) fn start(bench: &mut Bench) -> Result<()> {
+    const START: &str = "start to first answer, ms";
+    const INSTALLED: &str = "installed size, MB";
     let model = half();
-    for _ in 0..bench.scale.rounds {
+    for round in 0..bench.scale.rounds {
         for kind in ALL {
             for server in bench.start(&[kind], &[&model])? {
                 let name = kind.name();
@@ -120,18 +123,14 @@ pub(super) fn start(bench: &mut Bench) -> Result<()> {
                     closed(&target, 1, Until::Count(1))?.check(&name)?;
                 }
                 let first = server.process.start + begin.elapsed();
-                bench.report.add(
-                    "start",
-                    &name,
-                    "start to first answer, ms",
-                    first.as_secs_f64() * 1e3,
-                );
-                bench.report.add(
-                    "start",
-                    &name,
-                    MEMORY,
-                    server.process.memory()? as f64 / MEGABYTE,
-                );
+                let memory = server.process.memory()? as f64;
+                let report = &mut bench.report;
+                report.add("start", &name, START, first.as_secs_f64() * 1e3);
+                report.add("start", &name, MEMORY, memory / MEGABYTE);
+                if round == 0 {
+                    let bytes = installed::size(kind, &bench.programs)? as f64;
+                    report.add("start", &name, INSTALLED, bytes / MEGABYTE);
+                }
             }
         }
     }
