@@ -83,6 +83,7 @@ pub(crate) const CASES: &[Case] = &[
         "start to first answer, memory, installed size",
         light::start,
     ),
+    ("large", "ten megabytes by gRPC", light::large),
     (
         "batching",
         "a memory-bound network, batched and not",
@@ -122,7 +123,7 @@ impl Bench {
         let is_wanted = |kind: &&Kind| match kind {
             Kind::FastApi | Kind::Triton => self.programs.peers.is_some(),
             Kind::Salver(engine) => *engine == "rten" || self.programs.engines.is_some(),
-            Kind::Bare => true,
+            Kind::Bare | Kind::BareDefault => true,
         };
         kinds
             .iter()

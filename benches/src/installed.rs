@@ -19,7 +19,7 @@ pub(crate) fn size(kind: Kind, programs: &Programs) -> Result<u64> {
             let engines = programs.engines.as_deref().context("no --engines")?;
             Ok(of_file(&programs.salver)? + of_folder(&engines.join(engine))?)
         }
-        Kind::Bare => of_file(&programs.bare),
+        Kind::Bare | Kind::BareDefault => of_file(&programs.bare),
         Kind::FastApi => of_packages(
             programs,
             &["fastapi", "uvicorn[standard]", "onnxruntime", "numpy"],

@@ -68,6 +68,22 @@ pub(crate) fn picture_mean() -> Vec<u8> {
         .to_bytes()
 }
 
+/// Returns the first of so many values: nothing but the request that brings them.
+pub(crate) fn first_of(len: usize) -> Vec<u8> {
+    let first = Tensor::from_vec([1], vec![0_i64]).expect("one value");
+    Graph::new()
+        .input("x", DType::F32, &["n", &len.to_string()])
+        .weight("first", &first)
+        .node_with(
+            "Gather",
+            &["x", "first"],
+            &["y"],
+            &[("axis", Attribute::Int(1))],
+        )
+        .output("y", DType::F32, &["n", "1"])
+        .to_bytes()
+}
+
 /// Returns a ResNet101 for pictures of 224 by 224, channels last, batch normalisation folded into its convolutions.
 /// Its weights are random: its time is that of a trained one.
 ///

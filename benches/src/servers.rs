@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Salver(&'static str),
     /// A handler that computes in Rust: axum for REST, tonic for gRPC.
     Bare,
+    /// The same with HTTP/2 as tonic has it.
+    BareDefault,
     /// FastAPI and ONNX Runtime.
     FastApi,
     /// Triton with its Python backend and ONNX Runtime.
@@ -114,9 +116,12 @@ impl Server {
                 salver(programs, engine, &folder, models, [http_port, grpc_port])?,
                 "/readyz",
             ),
-            Kind::Bare => {
+            Kind::Bare | Kind::BareDefault => {
                 let mut command = Command::new(&programs.bare);
                 command.args([http_port.to_string(), grpc_port.to_string()]);
+                if kind == Kind::BareDefault {
+                    command.arg("default-windows");
+                }
                 (command, "/ready")
             }
             Kind::FastApi => (fastapi(programs, &folder, models, http_port)?, "/ready"),
@@ -137,10 +142,10 @@ impl Server {
     /// Returns where and what a request for a model is, if the server speaks that API.
     pub(crate) fn target(&self, api: Api, model: &Model) -> Option<Target> {
         let request = match (self.kind, api) {
-            (Kind::Salver(_) | Kind::Bare, Api::Rest) => {
+            (Kind::Salver(_) | Kind::Bare | Kind::BareDefault, Api::Rest) => {
                 Request::post(&format!("/v1/models/{}:predict", model.name), &model.rows())
             }
-            (Kind::Salver(_) | Kind::Bare, Api::Grpc) => {
+            (Kind::Salver(_) | Kind::Bare | Kind::BareDefault, Api::Grpc) => {
                 Request::call(PREDICT, &model.predict_request())
             }
             (Kind::FastApi, Api::Rest) => Request::post("/sync", &model.rows()),
@@ -174,6 +179,7 @@ impl Kind {
             Self::Salver("rten") => "Salver".to_owned(),
             Self::Salver(engine) => format!("Salver, {engine}"),
             Self::Bare => "bare handler".to_owned(),
+            Self::BareDefault => "bare, default windows".to_owned(),
             Self::FastApi => "FastAPI".to_owned(),
             Self::Triton => "Triton".to_owned(),
         }

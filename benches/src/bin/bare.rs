@@ -1,11 +1,13 @@
-//! The bare handlers: `bare HTTP_PORT GRPC_PORT` answers the benchmarks' requests with as little as Rust allows.
+//! The bare handlers: `bare HTTP_PORT GRPC_PORT [default-windows]` answers the benchmarks' requests with as little as Rust
+//! allows.
 //!
 //! axum reads the JSON with serde, tonic the same messages of TensorFlow Serving with prost; `half` is y = 0.5 x + 2,
-//! `picture` the mean of each of three channels. No model, no engine, no checks: what a server could be at best.
+//! `picture` the mean of each of three channels, `large` the first value. No model, no engine, no checks: what a server
+//! could be at best. HTTP/2 is set as ours is, or left as tonic has it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use salver_proto::tensorflow::serving::prediction_service_server::{
@@ -21,6 +23,11 @@ use serde::{Deserialize, Serialize};
 use tonic::{Response, Status};
 
 const NUM_CHANNELS: usize = 3;
+
+/// HTTP/2's windows and its largest frame, as in `server::connection`.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const MAX_FRAME_BYTES: u32 = 256 << 10;
 
 #[derive(Deserialize)]
 struct Rows {
@@ -77,12 +84,11 @@ impl PredictionService for Bare {
             .iter()
             .map(|chunk| f32::from_le_bytes(*chunk))
             .collect();
-        let is_picture = model_spec
-            .as_ref()
-            .is_some_and(|spec| spec.name == "picture");
-        let (y, shape) = match is_picture {
-            true => (channel_means(&values), vec![1, NUM_CHANNELS as i64]),
-            false => (half_plus_two(values), vec![chunks.len() as i64]),
+        let name = model_spec.as_ref().map_or("", |spec| spec.name.as_str());
+        let (y, shape) = match name {
+            "picture" => (channel_means(&values), vec![1, NUM_CHANNELS as i64]),
+            "large" => (values.into_iter().take(1).collect(), vec![1, 1]),
+            _ => (half_plus_two(values), vec![chunks.len() as i64]),
         };
         let dim = |size: i64| tensor_shape_proto::Dim {
             size,
@@ -134,24 +140,30 @@ impl PredictionService for Bare {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut ports = std::env::args().skip(1).map(|port| port.parse::<u16>());
+    const USAGE: &str = "usage: bare HTTP_PORT GRPC_PORT [default-windows]";
+    let mut arguments = std::env::args().skip(1);
     let mut port = || {
-        ports
-            .next()
-            .context("usage: bare HTTP_PORT GRPC_PORT")?
-            .context("a port is a number")
+        let port = arguments.next().context(USAGE)?;
+        port.parse::<u16>().context("a port is a number")
     };
     let (http_port, grpc_port) = (port()?, port()?);
+    let has_windows = match arguments.next().as_deref() {
+        None => true,
+        Some("default-windows") => false,
+        Some(_) => bail!(USAGE),
+    };
     let app = Router::new()
         .route("/ready", get(async || "ready"))
         .route("/v1/models/{model}", post(half));
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, http_port)).await?;
     let rest = async { axum::serve(listener, app).await.context("REST") };
     let service = PredictionServiceServer::new(Bare).max_decoding_message_size(64 << 20);
+    let set = |value: u32| has_windows.then_some(value);
     let grpc = async {
         tonic::transport::Server::builder()
-            .initial_stream_window_size(8 << 20)
-            .initial_connection_window_size(8 << 20)
+            .initial_stream_window_size(set(STREAM_WINDOW_BYTES))
+            .initial_connection_window_size(set(CONNECTION_WINDOW_BYTES))
+            .max_frame_size(set(MAX_FRAME_BYTES))
             .tcp_nodelay(true)
             .add_service(service)
             .serve(SocketAddr::from((Ipv4Addr::LOCALHOST, grpc_port)))

@@ -137,6 +137,34 @@ pub(super) fn start(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Ten megabytes by gRPC, of which the model takes four bytes. JSON of so many numbers would measure their parsing.
+pub(super) fn large(bench: &mut Bench) -> Result<()> {
+    const SPEED: &str = "MB/s";
+    const NUM_VALUES: usize = 2_500_000;
+    let model = Model::new("large", models::first_of(NUM_VALUES), &[1, NUM_VALUES]);
+    let megabytes = (NUM_VALUES * size_of::<f32>()) as f64 / MEGABYTE;
+    let kinds = [SALVER, FAST, Kind::Bare, Kind::BareDefault, Kind::Triton];
+    let servers = bench.start(&kinds, &[&model])?;
+    let until = Until::Elapsed(bench.scale.turn);
+    for num_connections in [1, 4] {
+        let case = at("large", num_connections);
+        bench.rounds(
+            &case,
+            &servers,
+            &model,
+            (&[Api::Grpc], num_connections, until),
+        )?;
+        for (name, rate) in bench.report.medians(&case, RATE) {
+            bench.report.add(&case, &name, SPEED, rate * megabytes);
+        }
+        for kind in [SALVER, FAST] {
+            let whose = [&*who(kind, Api::Grpc), &*who(Kind::Bare, Api::Grpc)];
+            bench.report.ratio(&case, whose, RATE, Is::AtLeast, 0.8);
+        }
+    }
+    Ok(())
+}
+
 /// Whether memory stays flat.
 pub(super) fn million(bench: &mut Bench) -> Result<()> {
     let model = half();
