@@ -1,6 +1,6 @@
 """What teams write by hand: a FastAPI application around an ONNX Runtime session, started by uvicorn.
 
-The environment says which model it is (`MODEL`).
+The environment says which model it is (`MODEL`), and in how many threads it runs (`THREADS`; 0 is the default).
 """
 
 import os
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(os.environ["THREADS"])
 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 app = FastAPI()

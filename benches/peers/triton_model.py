@@ -1,5 +1,6 @@
 """A model of Triton's Python backend that runs the ONNX file beside it: the one engine that the wheel allows."""
 
+import json
 from pathlib import Path
 
 import onnxruntime
@@ -13,6 +14,7 @@ class TritonPythonModel:
         """Loads the file."""
         folder = Path(args["model_repository"]) / args["model_version"]
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(json.loads(args["model_config"])["parameters"]["threads"]["string_value"])
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         self.output = self.session.get_outputs()[0].name

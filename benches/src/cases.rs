@@ -27,6 +27,9 @@ pub(crate) const MEMORY: &str = "resident memory, MB";
 /// The engine that every machine has.
 pub(crate) const SALVER: Kind = Kind::Salver("rten");
 
+/// The engine of the peers.
+pub(crate) const FAST: Kind = Kind::Salver("onnxruntime");
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
@@ -98,6 +101,11 @@ pub(crate) const CASES: &[Case] = &[
         "picture",
         "ResNet101 by gRPC and by JSON rows",
         heavy::picture,
+    ),
+    (
+        "half-millisecond",
+        "a network of half a millisecond beside its engine alone",
+        heavy::half_millisecond,
     ),
     (
         "neighbours",

@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) bytes: Vec<u8>,
     /// What `model.toml` says.
     pub(crate) settings: String,
+    /// Whether every server runs it once at a time, in one thread; else as each does without being told.
+    pub(crate) is_on_one_thread: bool,
     /// The shape of the input.
     pub(crate) shape: Vec<usize>,
     /// The values of the input.
@@ -29,6 +31,7 @@ impl Model {
             name,
             bytes,
             settings: String::new(),
+            is_on_one_thread: false,
             shape: shape.to_vec(),
             values: (0..len)
                 .map(|_| (random.f32() * 1e5).round() / 1e5)
@@ -40,6 +43,12 @@ impl Model {
     pub(crate) fn with(mut self, settings: &str) -> Self {
         settings.clone_into(&mut self.settings);
         self
+    }
+
+    /// Returns it with one run at a time, in one thread, on every server.
+    pub(crate) fn on_one_thread(mut self) -> Self {
+        self.is_on_one_thread = true;
+        self.with("instances = 1\nthreads = 1\n")
     }
 
     /// TensorFlow Serving's JSON rows, with the digits that Python writes of such numbers.

@@ -219,7 +219,8 @@ fn salver(
 /// FastAPI serves one model: the first.
 fn fastapi(programs: &Programs, folder: &Path, models: &[&Model], port: u16) -> Result<Command> {
     let file = folder.join("model.onnx");
-    fs::write(&file, &models.first().context("no model")?.bytes)?;
+    let model = models.first().context("no model")?;
+    fs::write(&file, &model.bytes)?;
     let mut command = Command::new(programs.peers()?.join("bin/python"));
     command
         .args([
@@ -231,7 +232,8 @@ fn fastapi(programs: &Programs, folder: &Path, models: &[&Model], port: u16) -> 
         ])
         .arg(format!("--app-dir={}", source_folder().display()))
         .arg(format!("--port={port}"))
-        .env("MODEL", file);
+        .env("MODEL", file)
+        .env("THREADS", threads_of(model));
     Ok(command)
 }
 
@@ -278,8 +280,11 @@ fn triton(
             "name: \"{}\"\nbackend: \"python\"\nmax_batch_size: 0\n\
              input {{ name: \"x\" data_type: TYPE_FP32 dims: [ {dims} ] }}\n\
              output {{ name: \"y\" data_type: TYPE_FP32 dims: [ {dims} ] }}\n\
-             instance_group {{ count: 2 kind: KIND_CPU }}\n",
-            model.name
+             parameters {{ key: \"threads\" value {{ string_value: \"{}\" }} }}\n\
+             instance_group {{ count: {} kind: KIND_CPU }}\n",
+            model.name,
+            threads_of(model),
+            if model.is_on_one_thread { 1 } else { 2 }
         );
         fs::write(version.with_file_name("config.pbtxt"), config)?;
     }
@@ -309,6 +314,11 @@ fn triton(
             ),
         );
     Ok(command)
+}
+
+/// Returns how many threads ONNX Runtime is told to run a model in; 0 is its own default.
+fn threads_of(model: &Model) -> &'static str {
+    if model.is_on_one_thread { "1" } else { "0" }
 }
 
 impl Programs {

@@ -1,12 +1,13 @@
 //! Cases in which the model's arithmetic is nearly everything.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Bench, CPU, P50, P99, RATE, SALVER, at, who};
+use super::{Bench, CPU, FAST, P50, P99, RATE, SALVER, at, who};
 use crate::load::{Until, closed};
 use crate::model::Model;
 use crate::models;
@@ -91,15 +92,7 @@ pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
 pub(super) fn picture(bench: &mut Bench) -> Result<()> {
     const SHARE: &str = "engine's share of the time";
     let model = Model::new("resnet101", models::resnet101(), &[1, 224, 224, 3]);
-    let servers = bench.start(
-        &[
-            SALVER,
-            Kind::Salver("onnxruntime"),
-            Kind::FastApi,
-            Kind::Triton,
-        ],
-        &[&model],
-    )?;
+    let servers = bench.start(&[SALVER, FAST, Kind::FastApi, Kind::Triton], &[&model])?;
     let until = Until::Elapsed(bench.scale.turn.max(Duration::from_secs(5)));
     for api in [Api::Grpc, Api::Rest] {
         let before = runs::totals(&servers)?;
@@ -116,6 +109,50 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
                 Is::AtLeast,
                 least,
             );
+        }
+    }
+    Ok(())
+}
+
+/// A network that peers spend half of a request on: the rate of a server, of that of its engine called in a loop.
+///
+/// The engine has one thread, so that the other core is the server's and the client's. Its own rate is told by its runs at one
+/// connection, which nothing disturbs; that of the peers is ONNX Runtime's inside Salver.
+pub(super) fn half_millisecond(bench: &mut Bench) -> Result<()> {
+    const SHARE: &str = "of the engine's own rate";
+    const RUN: &str = "engine's run, us";
+    let name = "half a millisecond";
+    let model = Model::new("small", models::small_convolutions(), &[1, 32, 32, 3]).on_one_thread();
+    let servers = bench.start(&[SALVER, FAST, Kind::FastApi, Kind::Triton], &[&model])?;
+    let apis = [Api::Grpc, Api::Rest, Api::RestAsync];
+    let until = Until::Elapsed(bench.scale.turn);
+    let before = runs::totals(&servers)?;
+    bench.rounds(&at(name, 1), &servers, &model, (&apis, 1, until))?;
+    let mut seconds = BTreeMap::new();
+    for (server, before) in before {
+        let run = runs::total(server)?.mean_since(before);
+        bench
+            .report
+            .add(&at(name, 1), &server.kind.name(), RUN, run * 1e6);
+        seconds.insert(server.kind, run);
+    }
+    bench.rounds(&at(name, 4), &servers, &model, (&apis, 4, until))?;
+    for case in [at(name, 1), at(name, 4)] {
+        for (server, api) in servers
+            .iter()
+            .flat_map(|server| apis.map(|api| (server, api)))
+        {
+            let engine = if server.kind == SALVER { SALVER } else { FAST };
+            let us = who(server.kind, api);
+            let rate = bench.report.median(&case, &us, RATE);
+            let (Some(rate), Some(run)) = (rate, seconds.get(&engine)) else {
+                continue;
+            };
+            bench.report.add(&case, &us, SHARE, rate * run);
+            if api == Api::Grpc && [SALVER, FAST].contains(&server.kind) && case == at(name, 4) {
+                let text = format!("{case}: {SHARE}, {us}");
+                bench.report.goal(text, rate * run, Is::AtLeast, 0.85);
+            }
         }
     }
     Ok(())

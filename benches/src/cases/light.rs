@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Bench, CPU, MEMORY, P99, RATE, SALVER, at, who};
+use super::{Bench, CPU, FAST, MEMORY, P99, RATE, SALVER, at, who};
 use crate::installed;
 use crate::load::{Until, closed};
 use crate::model::Model;
@@ -15,8 +15,6 @@ use crate::servers::{Api, Kind};
 
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 
-/// The engine of the peers.
-const FAST: Kind = Kind::Salver("onnxruntime");
 const MEGABYTE: f64 = 1e6;
 
 fn half() -> Model {
