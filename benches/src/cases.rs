@@ -7,6 +7,7 @@ mod heavy;
 mod json;
 mod light;
 mod overload;
+mod reload;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use anyhow::Result;
 
 use crate::load::{Sample, Target, Until, closed};
 use crate::model::Model;
+use crate::models;
 use crate::report::Report;
 use crate::servers::{Api, Kind, Programs, Server};
 
@@ -113,6 +115,11 @@ pub(crate) const CASES: &[Case] = &[
         heavy::neighbours,
     ),
     (
+        "reload",
+        "a new version of ResNet101 beside a tiny model",
+        reload::reload,
+    ),
+    (
         "overload",
         "two, five and ten times the capacity",
         overload::overload,
@@ -185,6 +192,13 @@ impl Bench {
             self.report.add(case, who, CPU, each);
         }
     }
+}
+
+/// Returns the smallest model.
+pub(crate) fn half() -> Model {
+    let mut model = Model::new("half", models::half_plus_two(), &[3]);
+    model.values = vec![1.0, 2.0, 5.0];
+    model
 }
 
 /// Returns the name of a case at so many connections.

@@ -115,6 +115,15 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// Returns what came of some requests of an open loop.
+    pub(crate) fn of<'s>(sent: impl IntoIterator<Item = &'s Sent>) -> Self {
+        let mut sample = Self::default();
+        for sent in sent {
+            sample.add(sent.answer, sent.latency);
+        }
+        sample
+    }
+
     fn add(&mut self, answer: Answer, latency: Duration) {
         match answer {
             Answer::Good => self.latencies.push(latency),
@@ -217,36 +226,61 @@ pub(crate) fn closed(target: &Target, num_connections: usize, until: Until) -> R
     })
 }
 
+/// One request of an open loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// When it was due.
+    pub(crate) due: Instant,
+    /// What came of it; bad as long as it has no answer.
+    pub(crate) answer: Answer,
+    /// How long that took from when it was due.
+    pub(crate) latency: Duration,
+}
+
 /// Sends requests at random times, so many a second on average, whether or not those before were answered.
 pub(crate) fn open(target: &Target, rate: f64, length: Duration) -> Result<Sample> {
+    let begin = Instant::now();
+    let sent = open_while(target, rate, |due| due < begin + length)?;
+    let mut sample = Sample::of(&sent);
+    sample.elapsed = length;
+    Ok(sample)
+}
+
+/// Does so for as long as somebody says of when the next one is due.
+pub(crate) fn open_while(
+    target: &Target,
+    rate: f64,
+    goes_on: impl Fn(Instant) -> bool,
+) -> Result<Vec<Sent>> {
     on_one_thread(async {
-        let sample = Rc::new(RefCell::new(Sample::default()));
+        let every = Rc::new(RefCell::new(Vec::new()));
         let idle = Rc::new(RefCell::new(Vec::<Connection>::new()));
         let num_open = Rc::new(RefCell::new(0_usize));
-        let begin = Instant::now();
-        let mut due = begin;
+        let mut due = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
-        while due < begin + length {
+        while goes_on(due) {
             tokio::time::sleep_until(due.into()).await;
-            let (sample, idle, num_open) =
-                (Rc::clone(&sample), Rc::clone(&idle), Rc::clone(&num_open));
-            let (target, sent_at) = (target.clone(), due);
+            let idx = every.borrow().len();
+            every.borrow_mut().push(Sent {
+                due,
+                answer: Answer::Bad,
+                latency: GRACE,
+            });
+            let (every, idle, num_open) =
+                (Rc::clone(&every), Rc::clone(&idle), Rc::clone(&num_open));
+            let target = target.clone();
             tasks.spawn_local(async move {
                 let answer = one(&target, &idle, &num_open).await;
-                sample.borrow_mut().add(answer, sent_at.elapsed());
+                let sent = &mut every.borrow_mut()[idx];
+                (sent.answer, sent.latency) = (answer, sent.due.elapsed());
             });
             due += Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / rate);
             while tasks.try_join_next().is_some() {}
         }
         let all = async { while tasks.join_next().await.is_some() {} };
-        let num_cut = match tokio::time::timeout(GRACE, all).await {
-            Ok(()) => 0,
-            Err(_) => tasks.len(),
-        };
-        let mut sample = sample.take();
-        sample.bad += num_cut;
-        sample.elapsed = length;
-        Ok(sample)
+        // Those that have no answer by then have none.
+        drop(tokio::time::timeout(GRACE, all).await);
+        Ok(every.take())
     })
 }
 

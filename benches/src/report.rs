@@ -150,7 +150,7 @@ impl Report {
             );
             writeln!(
                 text,
-                "  {:<28} {:<28} {:>12.2}   {low:.2} to {high:.2}",
+                "  {:<36} {:<28} {:>12.2}   {low:.2} to {high:.2}",
                 key.who,
                 key.what,
                 median(values)

@@ -76,6 +76,7 @@ pub(crate) struct Server {
     pub(crate) kind: Kind,
     /// What runs.
     pub(crate) process: Process,
+    folder: PathBuf,
     http_port: u16,
     grpc_port: u16,
 }
@@ -134,6 +135,7 @@ impl Server {
         Ok(Self {
             kind,
             process: Process::start(&kind.name(), change(command), &log, http_port, ready)?,
+            folder,
             http_port,
             grpc_port,
         })
@@ -166,6 +168,18 @@ impl Server {
         Some(Target { port, request })
     }
 
+    /// Writes a version of one of Salver's models where it is not seen yet; [`Server::publish`] puts it in its place.
+    pub(crate) fn prepare(&self, model: &Model, version: u32) -> Result<()> {
+        write_version(&self.folder.join(version.to_string()), model)
+    }
+
+    /// Renames what [`Server::prepare`] wrote into the folder of the model.
+    pub(crate) fn publish(&self, model: &Model, version: u32) -> Result<()> {
+        let version = version.to_string();
+        let place = self.folder.join("models").join(model.name).join(&version);
+        Ok(fs::rename(self.folder.join(version), place)?)
+    }
+
     /// Returns the port of HTTP.
     pub(crate) fn http_port(&self) -> u16 {
         self.http_port
@@ -195,11 +209,7 @@ fn salver(
 ) -> Result<Command> {
     for model in models {
         let version = folder.join("models").join(model.name).join("1");
-        fs::create_dir_all(&version)?;
-        // Written long ago, as models are: what was written just now is looked at twice before it is served.
-        let file = fs::File::create(version.join("model.onnx"))?;
-        (&file).write_all(&model.bytes)?;
-        file.set_modified(SystemTime::now() - Duration::from_secs(3600))?;
+        write_version(&version, model)?;
         fs::write(version.with_file_name("model.toml"), &model.settings)?;
     }
     let mut command = Command::new(&programs.salver);
@@ -214,6 +224,15 @@ fn salver(
         command.env("SALVER_CACHE_DIR", engines);
     }
     Ok(command)
+}
+
+fn write_version(folder: &Path, model: &Model) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    // Written long ago, as models are: what was written just now is looked at twice before it is served.
+    let file = fs::File::create(folder.join("model.onnx"))?;
+    (&file).write_all(&model.bytes)?;
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600))?;
+    Ok(())
 }
 
 /// FastAPI serves one model: the first.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Bench, CPU, FAST, MEMORY, P99, RATE, SALVER, at, who};
+use super::{Bench, CPU, FAST, MEMORY, P99, RATE, SALVER, at, half, who};
 use crate::installed;
 use crate::load::{Until, closed};
 use crate::model::Model;
@@ -16,12 +16,6 @@ use crate::servers::{Api, Kind};
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 
 const MEGABYTE: f64 = 1e6;
-
-fn half() -> Model {
-    let mut model = Model::new("half", models::half_plus_two(), &[3]);
-    model.values = vec![1.0, 2.0, 5.0];
-    model
-}
 
 /// Throughput and tail of the smallest model.
 pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
