@@ -47,7 +47,7 @@ impl Server {
             registry: Registry::new(vec![backend]),
             metrics: metrics.clone(),
             defaults: ModelSettings::default(),
-            measures: true,
+            measures: false,
             warmup: None,
             batching: None,
         };
