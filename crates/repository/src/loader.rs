@@ -150,6 +150,7 @@ impl ModelLoader {
             memory_bytes,
             signatures,
             executor,
+            held_bytes: Arc::default(),
             metrics,
         };
         self.warm_up(&model, cancel)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use salver_backend::Signatures;
 use salver_batching::{Batch, ExecuteError, Executed, Executor, LocalExecutor};
@@ -26,6 +27,7 @@ pub struct LoadedModel {
     /// What it is estimated to take.
     pub memory_bytes: u64,
     pub(crate) signatures: Signatures,
+    pub(crate) held_bytes: Arc<AtomicU64>,
     // Fields are dropped in this order: the memory is free before its metric says so.
     pub(crate) executor: LocalExecutor,
     pub(crate) metrics: VersionMetrics,
@@ -52,6 +54,13 @@ impl LoadedModel {
     #[must_use]
     pub fn executor(&self) -> &dyn Executor {
         &self.executor
+    }
+
+    /// Returns how many bytes the requests hold that wait for it or run; counted by whoever lets them in, and shared with
+    /// them, because they may outlast it.
+    #[must_use]
+    pub fn held_bytes(&self) -> &Arc<AtomicU64> {
+        &self.held_bytes
     }
 
     /// Runs one batch from a thread that is not asynchronous, without a deadline.

@@ -2,7 +2,6 @@
 
 mod inputs;
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,7 +148,7 @@ pub(crate) async fn run(
     // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
     let of_outputs = work.reservation.sibling();
     let of_inputs = std::mem::replace(&mut work.reservation, of_outputs);
-    let hold: Arc<dyn Any + Send + Sync> = Arc::new(of_inputs);
+    let hold = Arc::new(of_inputs.hold_for(job.handle.held_bytes())?);
     let shadowed = Shadowed::draw(work, &job, questions, &hold);
     let Job {
         api,

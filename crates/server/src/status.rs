@@ -50,9 +50,10 @@ impl ServeError {
             Self::LabelsNotReady(_) | Self::NoArm { .. } => Code::Unavailable,
             Self::Json(error) => json_code(error),
             Self::Unimplemented(_) => Code::Unimplemented,
-            Self::NoRoom { .. } | Self::TooLarge { .. } | Self::TensorTooLarge { .. } => {
-                Code::ResourceExhausted
-            }
+            Self::NoRoom { .. }
+            | Self::ModelShare { .. }
+            | Self::TooLarge { .. }
+            | Self::TensorTooLarge { .. } => Code::ResourceExhausted,
             Self::BodyTimeout | Self::Deadline => Code::DeadlineExceeded,
             Self::BodyBroken(_) => Code::Cancelled,
             Self::TraceRunning => Code::Unavailable,
@@ -67,7 +68,7 @@ impl ServeError {
     pub fn http(&self) -> StatusCode {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoRoom { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom { .. } | Self::ModelShare { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => self.code().http(),
         }
     }

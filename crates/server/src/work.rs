@@ -201,7 +201,7 @@ pub(crate) async fn until<T>(
 /// Returns why a request was turned away, if that is how it failed.
 pub(crate) fn refusal(error: &ServeError) -> Option<Refusal> {
     match error {
-        ServeError::NoRoom { .. } => Some(Refusal::InflightBytes),
+        ServeError::NoRoom { .. } | ServeError::ModelShare { .. } => Some(Refusal::InflightBytes),
         ServeError::TooLarge { .. } => Some(Refusal::BodyTooLarge),
         ServeError::Execute(
             ExecuteError::QueueFull { .. } | ExecuteError::BatchQueueFull { .. },

@@ -126,8 +126,9 @@ pub(crate) struct ServeArgs {
     pub(crate) admin_model_changes: Option<String>,
 
     /// Request bytes that may be in memory at once. Beyond it requests are refused (RESOURCE_EXHAUSTED, 503) so that
-    /// no load can exhaust the memory. [env: SALVER_MAX_INFLIGHT_BYTES] [default: half the memory that the process may
-    /// use: machine, container and ulimit]
+    /// no load can exhaust the memory. So is a request whose model holds more of it than is free, which leaves room for
+    /// other models. [env: SALVER_MAX_INFLIGHT_BYTES] [default: half the memory that the process may use: machine,
+    /// container and ulimit]
     #[arg(long = "max_inflight_bytes", alias = "max-inflight-bytes", value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_inflight_bytes: Option<String>,
 

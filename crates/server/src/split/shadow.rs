@@ -2,7 +2,6 @@
 //!
 //! Tensors are shared, not copied, and stay counted in the budget of bytes until the last shadow is done with them.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use salver_tensor::Tensor;
 use tokio::time::Instant;
 
 use super::ReadySplit;
-use crate::admission::ByteBudget;
+use crate::admission::{ByteBudget, Hold};
 use crate::app::App;
 use crate::infer::{self, Job};
 use crate::inference::{self, Question};
@@ -45,7 +44,7 @@ struct Asked {
     /// What is asked about rows; nothing for a prediction.
     questions: Vec<Question>,
     /// Keeps the inputs counted.
-    hold: Arc<dyn Any + Send + Sync>,
+    hold: Arc<Hold>,
 }
 
 impl Shadowed {
@@ -54,7 +53,7 @@ impl Shadowed {
         work: &Work<'_>,
         job: &Job,
         questions: &[Question],
-        hold: &Arc<dyn Any + Send + Sync>,
+        hold: &Arc<Hold>,
     ) -> Option<Self> {
         let split = &work.pick.as_ref()?.split;
         let drawn = split.draw_shadows(|| work.app.ids.next());
@@ -93,6 +92,7 @@ impl Shadows {
             drawn,
             asked,
         } = shadowed;
+        asked.hold.has_run();
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tasks) = &mut running.0 {
             tasks.reap();
@@ -178,11 +178,12 @@ impl Asked {
                 inference::batch_of_rows(&questions, rows)?
             }
         };
+        let hold = Arc::clone(&self.hold);
         Ok(Batch {
             deadline: Some(Instant::now() + SHADOW_TIMEOUT),
             // Whoever is waited for goes first.
             priority: Priority::Low,
-            hold: Some(Arc::clone(&self.hold)),
+            hold: Some(hold),
             ..batch
         })
     }

@@ -192,6 +192,17 @@ pub enum ServeError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The requests of one model hold so many bytes that others have less.
+    #[error(
+        "the model has no room for this request: its requests hold {held_bytes} bytes, and {free_bytes} are left for those of \
+         all models; try again later"
+    )]
+    ModelShare {
+        /// What the model's requests hold.
+        held_bytes: u64,
+        /// What is free.
+        free_bytes: u64,
+    },
     /// One request that is larger than the limit on all of them.
     #[error("the request is larger than this server's limit of {limit_bytes} bytes")]
     TooLarge {

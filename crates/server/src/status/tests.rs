@@ -135,6 +135,10 @@ fn one_of_each() -> Vec<ServeError> {
             inflight_bytes: 900,
             limit_bytes: 1000,
         },
+        ServeError::ModelShare {
+            held_bytes: 600,
+            free_bytes: 300,
+        },
         ServeError::TooLarge { limit_bytes: 1000 },
         ServeError::BodyTimeout,
         ServeError::BodyBroken("3 of 5 announced bytes came".to_owned()),

@@ -16,7 +16,7 @@ const OUTPUT: &str = "sum";
 
 /// Serves it.
 pub(crate) fn serve() -> Server {
-    Server::start(Arc::new(Sink), &[(MODEL, "")]).0
+    Server::start(Arc::new(Sink), &[(MODEL, "")], 64 << 20).0
 }
 
 /// The engine of this test.

@@ -30,8 +30,13 @@ struct Held {
 
 impl Held {
     fn start(models: &[(&str, &str)]) -> Self {
+        Self::start_within(64 << 20, models)
+    }
+
+    fn start_within(max_inflight_bytes: u64, models: &[(&str, &str)]) -> Self {
         let backend = FakeBackend::new();
-        let (server, manager) = Server::start(Arc::new(backend.clone()), models);
+        let (server, manager) =
+            Server::start(Arc::new(backend.clone()), models, max_inflight_bytes);
         let gate = Gate::closed();
         backend.set(FakeBehaviour {
             run_gate: Some(gate.clone()),
@@ -126,6 +131,52 @@ fn an_unknown_priority_is_refused_by_name() {
     assert_eq!(refused.status, 400, "{refused:?}");
     let message = "x-salver-priority: expected high, normal or low, got `urgent`";
     assert!(refused.body.contains(message), "{refused:?}");
+}
+
+/// Returns a request of so many numbers, which take four bytes each once they are read.
+fn numbers(num: usize) -> Vec<u8> {
+    let numbers = vec!["1"; num].join(",");
+    format!("{{\"inputs\": [{numbers}]}}").into_bytes()
+}
+
+#[test]
+fn a_model_whose_requests_pile_up_leaves_room_for_others() {
+    let held = Held::start_within(1 << 20, &[("slow", ""), ("other", "")]);
+    // Of the 16 that the budget has room for, half are let in: then the model holds what is left for others.
+    let num_bytes = 1 << 16;
+    let body = numbers(num_bytes / 4);
+    let mut asked: Vec<JoinHandle<Answer>> = Vec::new();
+    let held_bytes = || {
+        let metrics = held.page("/metrics");
+        let mut lines = metrics.lines();
+        let bytes = lines.find_map(|line| line.strip_prefix("salver_inflight_bytes "));
+        bytes
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(0_usize)
+    };
+    while !asked.iter().any(JoinHandle::is_finished) {
+        asked.push(held.ask("slow", "", &body));
+        // It waits, which takes nothing but its numbers, or it was refused.
+        let waiting = asked.len() * num_bytes;
+        until(|| held_bytes() == waiting || asked.iter().any(JoinHandle::is_finished));
+    }
+    let refused = asked.iter().position(JoinHandle::is_finished);
+    assert_eq!((refused, asked.len()), (Some(8), 9));
+    let refused = answer(asked.remove(8));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.contains("retry-after: 1"), "{refused:?}");
+    assert!(refused.body.contains("its requests hold"), "{refused:?}");
+
+    held.backend.set(FakeBehaviour::default());
+    let other = answer(held.ask("other", "", &body));
+    assert_eq!(other.status, 200);
+    let refused = answer(held.ask("slow", "", &body));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    held.gate.open();
+    for asked in asked {
+        assert_eq!(answer(asked).status, 200);
+    }
+    assert_eq!(answer(held.ask("slow", "", &body)).status, 200);
 }
 
 #[test]

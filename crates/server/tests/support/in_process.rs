@@ -15,9 +15,6 @@ use salver_server::{Addresses, ChannelConfig, Listen, ServerConfig, Services};
 use salver_telemetry::Metrics;
 use tokio::runtime::Runtime;
 
-/// What all requests together may take.
-pub(crate) const MAX_INFLIGHT_BYTES: u64 = 64 << 20;
-
 /// A running server; ends with its runtime.
 pub(crate) struct Server {
     pub(crate) addresses: Addresses,
@@ -27,10 +24,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves models of one engine, each with its settings. Returns the server and what manages them.
+    /// Serves models of one engine, each with its settings, within a budget of bytes. Returns the server and what manages them.
     pub(crate) fn start(
         backend: Arc<dyn Backend>,
         models: &[(&str, &str)],
+        max_inflight_bytes: u64,
     ) -> (Self, Manager<LoadedModel>) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for (name, settings) in models {
@@ -78,7 +76,8 @@ impl Server {
             metrics,
             reload: None,
         };
-        let server = salver_server::Server::bind(server_config(), services).expect("a free port");
+        let server = salver_server::Server::bind(server_config(max_inflight_bytes), services)
+            .expect("a free port");
         let addresses = server.addresses().clone();
         runtime.spawn(server.run(std::future::pending()));
         drop(_context);
@@ -103,7 +102,7 @@ fn manager_config() -> ManagerConfig {
     }
 }
 
-fn server_config() -> ServerConfig {
+fn server_config(max_inflight_bytes: u64) -> ServerConfig {
     ServerConfig {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         grpc: Listen::Auto,
@@ -118,7 +117,7 @@ fn server_config() -> ServerConfig {
         prometheus_path: None,
         has_profiler: true,
         has_cors: false,
-        max_inflight_bytes: MAX_INFLIGHT_BYTES,
+        max_inflight_bytes,
         max_inflated_bytes: 64 << 20,
         header_timeout: Duration::from_secs(20),
         body_timeout: Duration::from_secs(20),
