@@ -1,7 +1,7 @@
 //! How much of a disk each server takes up, without models.
 //!
-//! Ours is a binary, and the library of an engine where one is installed; a peer is what pip installed for it, and what that
-//! requires. Python itself, which a peer needs too, is not counted.
+//! Ours is a binary, and the library of an engine where one is installed; a peer is what pip installed for it, and what
+//! that requires. Python itself, which a peer needs too, is not counted.
 
 use std::fs;
 use std::path::Path;

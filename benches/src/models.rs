@@ -113,7 +113,7 @@ pub(crate) fn resnet101() -> Vec<u8> {
     net.classes(&value, num_channels, 1000)
 }
 
-/// Returns a small network of convolutions for pictures of 32 by 32, channels last: some half a millisecond on one core.
+/// Returns a small network of convolutions for pictures of 32 by 32, channels last: some half a millisecond on a core.
 pub(crate) fn small_convolutions() -> Vec<u8> {
     let mut net = Net::of_pictures("32");
     let mut value = "channels_first".to_owned();

@@ -1,5 +1,5 @@
-//! The bare handlers: `bare HTTP_PORT GRPC_PORT [default-windows]` answers the benchmarks' requests with as little as Rust
-//! allows.
+//! The bare handlers: `bare HTTP_PORT GRPC_PORT [default-windows]` answers the benchmarks' requests with as little as
+//! Rust allows.
 //!
 //! axum reads the JSON with serde, tonic the same messages of TensorFlow Serving with prost; `half` is y = 0.5 x + 2,
 //! `picture` the mean of each of three channels, `large` the first value. No model, no engine, no checks: what a server

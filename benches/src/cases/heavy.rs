@@ -116,8 +116,8 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
 
 /// A network that peers spend half of a request on: the rate of a server, of that of its engine called in a loop.
 ///
-/// The engine has one thread, so that the other core is the server's and the client's. Its own rate is told by its runs at one
-/// connection, which nothing disturbs; that of the peers is ONNX Runtime's inside Salver.
+/// The engine has one thread, so that the other core is the server's and the client's. Its own rate is told by its runs
+/// at one connection, which nothing disturbs; that of the peers is ONNX Runtime's inside Salver.
 pub(super) fn half_millisecond(bench: &mut Bench) -> Result<()> {
     const SHARE: &str = "of the engine's own rate";
     const RUN: &str = "engine's run, us";

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The tail of the tiny model during the reload is compared with that before. Its load is open, so that a request that
-//! has to wait does not keep others from being sent; on two cores the loading and the client are in each other's way too.
+//! has to wait does not keep others from being sent; on two cores the loading is in the client's way too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
