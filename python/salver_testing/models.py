@@ -57,6 +57,18 @@ def model_bytes(
     return model.SerializeToString()
 
 
+def slow() -> bytes:
+    """Returns a model that works for half a second or so on what it is asked, and answers nothing of use."""
+    side, num_products = 1200, 3
+    nodes = [helper.make_node("Expand", ["x", "shape"], ["m0"])]
+    for product in range(num_products):
+        nodes.append(helper.make_node("MatMul", [f"m{product}"] * 2, [f"m{product + 1}"]))
+    nodes.append(helper.make_node("ReduceMax", [f"m{num_products}"], ["y"], keepdims=0))
+    shape = {"shape": np.array([side, side], np.int64)}
+    float_ = TensorProto.FLOAT
+    return model_bytes("slow", nodes, {"x": (float_, [1])}, {"y": (float_, [])}, shape)
+
+
 def half_plus(offset: float, shape: list[str | int] | None = VECTOR) -> bytes:
     """Returns y = x / 2 + offset, over vectors of any length if nothing else is said."""
     vector = (TensorProto.FLOAT, shape)

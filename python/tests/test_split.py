@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 from salver_testing import saved_models
 from salver_testing.clients import TIMEOUT_SECONDS, Answer, Grpc, Rest, predict_request
 from salver_testing.examples import CLASSIFY, REGRESS, ask_all, classify, example, regress, rows, task
-from salver_testing.models import half_plus, linear, model_bytes, place
+from salver_testing.models import half_plus, linear, place, slow
 from salver_testing.server import Server
 from salver_testing.tensors import make_tensor, read_field
 
@@ -237,18 +235,6 @@ def test_a_shadow_that_fails_hurts_nobody(root: Path) -> None:
         gone = {"model": MODEL, "shadow": "gone", "result": "unavailable"}
         wait_until(lambda: counted(admin, "salver_shadow_requests_total", **gone) == 10)
         assert not server.lines(level="ERROR")
-
-
-def slow() -> bytes:
-    """Returns a model that works for half a second or so on what it is asked, and answers nothing of use."""
-    side, num_products = 1200, 3
-    nodes = [helper.make_node("Expand", ["x", "shape"], ["m0"])]
-    for product in range(num_products):
-        nodes.append(helper.make_node("MatMul", [f"m{product}"] * 2, [f"m{product + 1}"]))
-    nodes.append(helper.make_node("ReduceMax", [f"m{num_products}"], ["y"], keepdims=0))
-    shape = {"shape": np.array([side, side], np.int64)}
-    float_ = TensorProto.FLOAT
-    return model_bytes("slow", nodes, {"x": (float_, [1])}, {"y": (float_, [])}, shape)
 
 
 def test_shadows_that_do_not_keep_up_are_dropped_and_at_the_end_cut(root: Path) -> None:
