@@ -45,10 +45,10 @@ impl Model {
         self
     }
 
-    /// Returns it with one run at a time, in one thread, on every server.
+    /// Returns it with one run at a time, of one request in one thread, on every server.
     pub(crate) fn on_one_thread(mut self) -> Self {
         self.is_on_one_thread = true;
-        self.with("instances = 1\nthreads = 1\n")
+        self.with("instances = 1\nthreads = 1\nbatching = false\n")
     }
 
     /// TensorFlow Serving's JSON rows, with the digits that Python writes of such numbers.

@@ -33,7 +33,7 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
         models::layers(&[512, 6144, 6144, 4096, 10]),
         &[1, 512],
     )
-    .with("max_wait_micros = 60000\n");
+    .with("max_wait_micros = 60000\nbatching = false\n");
     for kind in [SALVER, Kind::FastApi, Kind::Triton] {
         let num_together = if kind == SALVER { OVERLOADS.len() } else { 1 };
         for overloads in OVERLOADS.chunks(num_together) {
