@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::admission::Reservation;
 use crate::status::ServeError;
+use crate::tasks::OFFLOAD_BYTES;
 use crate::work::Work;
 
 /// How much is inflated between two looks at the budget.
@@ -64,6 +65,12 @@ impl Receiver {
             },
             is_at_end,
         }
+    }
+
+    /// Tells whether it is announced to be short: it is here soon, and no work to look at.
+    pub(crate) fn is_short(&self) -> bool {
+        let most = self.body.size_hint().upper();
+        most.is_some_and(|most| most <= OFFLOAD_BYTES as u64)
     }
 
     /// Returns the next bytes, reserved already, or `None` at the end.

@@ -96,11 +96,11 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
         Route::Status(model) => status(work.app, &model),
         Route::Metadata(model) => metadata(work.app, &model),
         Route::Predict(model) => {
-            admit(work, &model)?;
+            admit(work, call, &model)?;
             predict::answer(work, call, &model).await.map(Answer::json)
         }
         Route::Infer(model, method) => {
-            admit(work, &model)?;
+            admit(work, call, &model)?;
             // What is rare is kept out of every other request's future.
             let answer = Box::pin(inference::answer(work, call, &model, method)).await;
             answer.map(Answer::json)
@@ -108,10 +108,13 @@ async fn respond(work: &mut Work<'_>, call: &mut Call) -> Result<Answer, ServeEr
     }
 }
 
-/// Refuses a request before its body is received, if its model would turn it away whatever it says.
+/// Refuses a request before its body is received, if that is long and its model would turn it away whatever it says.
 ///
 /// The version is not held while the body comes, however slowly. Where a split decides who answers, nobody is asked yet.
-fn admit(work: &mut Work<'_>, model: &Model) -> Result<(), ServeError> {
+fn admit(work: &mut Work<'_>, call: &Call, model: &Model) -> Result<(), ServeError> {
+    if call.body.is_short() {
+        return Ok(());
+    }
     match split::unsplit(work.app, &model.name, &model.version) {
         Some(handle) => work.admit(&handle),
         None => Ok(()),
