@@ -18,6 +18,9 @@ pub(crate) fn exit_at_once(code: i32) -> ! {
 mod gnu {
     use std::ffi::c_int;
 
+    /// `M_TRIM_THRESHOLD` of `malloc.h`.
+    const M_TRIM_THRESHOLD: c_int = -1;
+
     /// `M_MMAP_THRESHOLD` of `malloc.h`.
     const M_MMAP_THRESHOLD: c_int = -3;
 
@@ -27,9 +30,17 @@ mod gnu {
     }
 
     pub(crate) fn set_mmap_threshold(num_bytes: i32) {
+        set(M_MMAP_THRESHOLD, num_bytes);
+    }
+
+    pub(crate) fn set_trim_threshold(num_bytes: i32) {
+        set(M_TRIM_THRESHOLD, num_bytes);
+    }
+
+    fn set(param: c_int, num_bytes: i32) {
         // SAFETY: takes two integers and changes a setting of the allocator, under its own lock. The answer says only
-        // whether the value was accepted, and this one is within the documented range.
-        unsafe { mallopt(M_MMAP_THRESHOLD, num_bytes) };
+        // whether the value was accepted, and those that are given here are within the documented ranges.
+        unsafe { mallopt(param, num_bytes) };
     }
 
     pub(crate) fn trim() {
@@ -43,10 +54,12 @@ mod gnu {
 mod other {
     pub(crate) fn set_mmap_threshold(_num_bytes: i32) {}
 
+    pub(crate) fn set_trim_threshold(_num_bytes: i32) {}
+
     pub(crate) fn trim() {}
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(crate) use gnu::{set_mmap_threshold, trim};
+pub(crate) use gnu::{set_mmap_threshold, set_trim_threshold, trim};
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) use other::{set_mmap_threshold, trim};
+pub(crate) use other::{set_mmap_threshold, set_trim_threshold, trim};

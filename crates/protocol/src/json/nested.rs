@@ -52,6 +52,9 @@ impl Nested {
                 continue;
             }
             self.take_leaves(scanner, values)?;
+            while self.pass_to_next(scanner) {
+                self.take_leaves(scanner, values)?;
+            }
             if !self.leave(scanner)? {
                 return Ok(());
             }
@@ -105,6 +108,28 @@ impl Nested {
         }
         self.open[level - 1] = values.len() - before;
         Ok(())
+    }
+
+    /// Passes what stands between two innermost lists of the same list, if it is written as everybody writes it and the one
+    /// that ends is as long as the others: the pixels of a picture are fifty thousand lists of three numbers.
+    #[inline]
+    fn pass_to_next(&mut self, scanner: &mut Scanner<'_>) -> bool {
+        let is_innermost = self.open.len() == self.dims.len();
+        let [.., num_lists, size] = self.open.as_mut_slice() else {
+            return false;
+        };
+        if !is_innermost || self.dims.last() != Some(size) {
+            return false;
+        }
+        let num_bytes = match scanner.body.get(scanner.pos..) {
+            Some([b']', b',', b'[', next, ..]) if !next.is_ascii_whitespace() => 3,
+            Some([b']', b',', b' ', b'[', next, ..]) if !next.is_ascii_whitespace() => 4,
+            _ => return false,
+        };
+        scanner.pos += num_bytes;
+        *num_lists += 1;
+        *size = 0;
+        true
     }
 
     /// Passes every `]` that stands here; returns whether another list follows, or the value has ended.

@@ -79,6 +79,20 @@ fn json_values() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Lists in lists that are nearly all of one shape.
+fn nearly_regular() -> impl Strategy<Value = Value> {
+    let number = (-99..100_i32).prop_map(Value::from);
+    let leaves = |size: usize| prop::collection::vec(number.clone(), size).prop_map(Value::from);
+    let of_three =
+        prop_oneof![20 => leaves(3), 1 => leaves(2), 1 => leaves(0), 1 => number.clone()];
+    let lists = prop_oneof![
+        20 => prop::collection::vec(of_three.clone(), 2).prop_map(Value::from),
+        1 => prop::collection::vec(of_three.clone(), 0..4).prop_map(Value::from),
+        1 => of_three,
+    ];
+    prop::collection::vec(lists, 0..5).prop_map(Value::from)
+}
+
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let key = prop_oneof![
         Just("instances"),
@@ -152,6 +166,19 @@ proptest! {
         let body = format!("{{\"inputs\": {text}}}");
         let single = parse_one(DType::F32, &body).as_slice::<f32>().unwrap()[0];
         prop_assert_eq!(single.to_bits(), text.parse::<f32>().unwrap().to_bits());
+    }
+
+    #[test]
+    fn white_space_changes_nothing(lists in nearly_regular()) {
+        let compact = json!({ "inputs": lists }).to_string();
+        let spaced = compact.replace(',', ", ");
+        let wide = compact.replace(',', " ,\n").replace('[', "[ ").replace(']', "\t]");
+        let tensors = |text: &str| match parse(X, text) {
+            Ok(parsed) => Ok(parsed.inputs),
+            Err(error) => Err(error.to_string()),
+        };
+        prop_assert_eq!(tensors(&compact), tensors(&spaced));
+        prop_assert_eq!(tensors(&compact), tensors(&wide));
     }
 
     #[test]
