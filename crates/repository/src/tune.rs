@@ -30,7 +30,7 @@ const BUDGET: Duration = Duration::from_millis(250);
 const MAX_ROWS: usize = 128;
 
 /// How often each size is run at least, and at most; the shortest counts, as a busy machine only ever makes runs longer.
-const NUM_RUNS: RangeInclusive<usize> = 3..=20;
+const NUM_RUNS: RangeInclusive<usize> = 3..=6;
 
 /// How long the runs of one size go on beyond the least, together.
 const SIZE_BUDGET: Duration = Duration::from_millis(1);
@@ -97,42 +97,62 @@ pub fn tune(
     open: Option<Open>,
 ) -> Result<Tuned, BackendError> {
     let started_at = Instant::now();
-    let model: Arc<dyn Model> = backend.load(files, &config)?.into();
-    let Some(open) = open else {
-        return Ok(Tuned {
-            model,
-            config,
-            costs: CostCurve::default(),
-            batching: None,
-            unjoinable: Vec::new(),
-        });
-    };
+    let mut tuned = Tuned::unmeasured(backend.load(files, &config)?, config);
     let load = started_at.elapsed();
-    let mut trial = Trial::run(model, config, backend.platform());
-    if open.layout && load <= MAX_LAYOUT_LOAD && trial.is_core_each_worth_a_try() {
+    let Some(open) = open else {
+        return Ok(tuned);
+    };
+    tuned.measure(backend.platform(), open);
+    if open.layout && load <= MAX_LAYOUT_LOAD && tuned.is_core_each_worth_a_try() {
         let core_each = ModelConfig {
             num_instances: config.num_threads,
             num_threads: NonZeroUsize::MIN,
         };
         // A failure is no news: the model is loaded as it was.
         if let Ok(model) = backend.load(files, &core_each) {
-            let other = Trial::run(model.into(), core_each, backend.platform());
-            if is_core_each_better(&trial.costs, &other.costs) {
-                trial = other;
+            let mut other = Tuned::unmeasured(model, core_each);
+            other.measure(backend.platform(), open);
+            if is_core_each_better(&tuned.costs, &other.costs) {
+                tuned = other;
             }
         }
     }
-    let (batching, unjoinable) = match open.batching {
-        true => trial.batching(),
-        false => (None, Vec::new()),
-    };
-    Ok(Tuned {
-        model: trial.model,
-        config: trial.config,
-        costs: trial.costs,
-        batching,
-        unjoinable,
-    })
+    Ok(tuned)
+}
+
+impl Tuned {
+    fn unmeasured(model: Box<dyn Model>, config: ModelConfig) -> Self {
+        Self {
+            model: model.into(),
+            config,
+            costs: CostCurve::default(),
+            batching: None,
+            unjoinable: Vec::new(),
+        }
+    }
+
+    /// Runs the model, in an instance of which no request knows, and decides what is open about batches.
+    fn measure(&mut self, platform: &'static str, open: Open) {
+        let Some(trial) = Trial::start(&self.model, platform) else {
+            return;
+        };
+        self.costs = trial.measure();
+        let useful = NonZeroUsize::new(self.costs.largest_useful());
+        let useful = useful.filter(|useful| open.batching && useful.get() > 1);
+        if let Some(useful) = useful {
+            self.unjoinable = trial.unjoinable();
+            let is_any_joinable = self.unjoinable.len() < self.model.signatures().iter().count();
+            self.batching = is_any_joinable.then(|| BatchingConfig::measured(useful));
+        }
+    }
+
+    /// Tells whether the model may do better with one core for each of several runs.
+    fn is_core_each_worth_a_try(&self) -> bool {
+        let first = self.costs.costs().first();
+        self.config.num_instances == NonZeroUsize::MIN
+            && self.config.num_threads > NonZeroUsize::MIN
+            && first.is_some_and(|first| first.run <= MAX_LAYOUT_RUN)
+    }
 }
 
 /// Tells whether one core does about as well as all of them, for a request alone and for a useful batch.
@@ -145,18 +165,15 @@ fn is_core_each_better(all_cores: &CostCurve, core_each: &CostCurve) -> bool {
 }
 
 /// A model that is run to see how it does.
-struct Trial {
-    model: Arc<dyn Model>,
-    config: ModelConfig,
-    costs: CostCurve,
-    /// One instance, of which no other request knows; `None` if there was none to be had.
-    executor: Option<LocalExecutor>,
+struct Trial<'a> {
+    model: &'a dyn Model,
+    executor: LocalExecutor,
 }
 
-impl Trial {
-    /// Starts an instance and measures it.
-    fn run(model: Arc<dyn Model>, config: ModelConfig, platform: &'static str) -> Self {
-        let executor_config = ExecutorConfig {
+impl<'a> Trial<'a> {
+    /// Starts one instance; `None` if there is none to be had.
+    fn start(model: &'a Arc<dyn Model>, platform: &'static str) -> Option<Self> {
+        let config = ExecutorConfig {
             name: "trial".to_owned(),
             platform,
             num_instances: NonZeroUsize::MIN,
@@ -166,34 +183,11 @@ impl Trial {
             max_wait: None,
             metrics: None,
         };
-        let mut trial = Self {
-            executor: LocalExecutor::start(&model, &executor_config).ok(),
-            model,
-            config,
-            costs: CostCurve::default(),
-        };
-        trial.costs = trial.measure();
-        trial
-    }
-
-    /// Tells whether the model may do better with one core for each of several runs.
-    fn is_core_each_worth_a_try(&self) -> bool {
-        let first = self.costs.costs().first();
-        self.config.num_instances == NonZeroUsize::MIN
-            && self.config.num_threads > NonZeroUsize::MIN
-            && first.is_some_and(|first| first.run <= MAX_LAYOUT_RUN)
-    }
-
-    /// Returns how requests are to be joined, if that pays, and the signatures for which it is not to be done.
-    fn batching(&self) -> (Option<BatchingConfig>, Vec<Arc<str>>) {
-        let useful = NonZeroUsize::new(self.costs.largest_useful());
-        let Some(useful) = useful.filter(|useful| useful.get() > 1) else {
-            return (None, Vec::new());
-        };
-        let unjoinable = self.unjoinable();
-        let is_any_joinable = unjoinable.len() < self.model.signatures().iter().count();
-        let batching = is_any_joinable.then(|| BatchingConfig::measured(useful));
-        (batching, unjoinable)
+        let executor = LocalExecutor::start(model, &config).ok()?;
+        Some(Self {
+            model: &**model,
+            executor,
+        })
     }
 
     /// Measures the first signature whose inputs can be made up, the default one before others.
@@ -286,7 +280,7 @@ impl Trial {
             priority: Priority::Normal,
             hold: None,
         };
-        self.executor.as_ref()?.execute_blocking(batch).ok()
+        self.executor.execute_blocking(batch).ok()
     }
 }
 
