@@ -87,4 +87,7 @@ pub trait Executor: Send + Sync {
     /// Returns what [`Executor::execute`] would say at once to any batch of that urgency that came now, whatever it asks;
     /// `None` if there is a batch that it might run. Cheap: to be asked before a request is decoded.
     fn refusal(&self, deadline: Option<Instant>, priority: Priority) -> Option<ExecuteError>;
+
+    /// Lets go of batches that nobody waits for any more before their turn comes; now and then only, so that it is cheap.
+    fn drop_unwanted(&self);
 }

@@ -293,6 +293,10 @@ impl Executor for LocalExecutor {
     fn refusal(&self, deadline: Option<Instant>, priority: Priority) -> Option<ExecuteError> {
         self.queue.refusal(Instant::now(), deadline, priority)
     }
+
+    fn drop_unwanted(&self) {
+        self.queue.drop_unwanted(Instant::now());
+    }
 }
 
 impl Drop for LocalExecutor {

@@ -292,6 +292,13 @@ impl Queue {
         refusal
     }
 
+    /// Lets go of requests whose callers have gone or are too late, unless that was done a moment ago.
+    pub(crate) fn drop_unwanted(&self, now: Instant) {
+        let mut leaving = Leaving::default();
+        self.lock().sweep(now, &mut leaving);
+        self.see_off(leaving);
+    }
+
     fn refusal_of_any(
         &self,
         state: &State,

@@ -87,7 +87,7 @@ fn report(
         .ok_or_else(|| format!("{path}: holds no version of a model"))?;
     let choice = registry.choose(&files, asked_for.or(entry.settings.engine.as_deref()));
     let cost = choice.as_ref().ok().filter(|_| measures).map(|choice| {
-        let cost = Cost::measure(choice, &files, &entry.settings);
+        let cost = Cost::measure(&entry.name, choice, &files, &entry.settings);
         cost.map_err(|error| error.to_string())
     });
     let engine = choice

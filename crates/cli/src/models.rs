@@ -405,7 +405,8 @@ fn listener(
         watch.on_event(event, Instant::now());
         labels.on_change(&event.id.name);
         log(event);
-        if event.state == State::End {
+        // What loading took beside the model is free by now, and so is all of a model that has ended.
+        if matches!(event.state, State::Available | State::End) {
             salver_memory::release_free_memory();
         }
     })

@@ -24,6 +24,9 @@ mod gnu {
     /// `M_MMAP_THRESHOLD` of `malloc.h`.
     const M_MMAP_THRESHOLD: c_int = -3;
 
+    /// `M_ARENA_MAX` of `malloc.h`.
+    const M_ARENA_MAX: c_int = -8;
+
     unsafe extern "C" {
         fn mallopt(param: c_int, value: c_int) -> c_int;
         fn malloc_trim(pad: usize) -> c_int;
@@ -37,10 +40,14 @@ mod gnu {
         set(M_TRIM_THRESHOLD, num_bytes);
     }
 
-    fn set(param: c_int, num_bytes: i32) {
+    pub(crate) fn set_max_arenas(num_arenas: i32) {
+        set(M_ARENA_MAX, num_arenas);
+    }
+
+    fn set(param: c_int, value: i32) {
         // SAFETY: takes two integers and changes a setting of the allocator, under its own lock. The answer says only
         // whether the value was accepted, and those that are given here are within the documented ranges.
-        unsafe { mallopt(param, num_bytes) };
+        unsafe { mallopt(param, value) };
     }
 
     pub(crate) fn trim() {
@@ -56,10 +63,12 @@ mod other {
 
     pub(crate) fn set_trim_threshold(_num_bytes: i32) {}
 
+    pub(crate) fn set_max_arenas(_num_arenas: i32) {}
+
     pub(crate) fn trim() {}
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(crate) use gnu::{set_mmap_threshold, set_trim_threshold, trim};
+pub(crate) use gnu::{set_max_arenas, set_mmap_threshold, set_trim_threshold, trim};
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) use other::{set_mmap_threshold, set_trim_threshold, trim};
+pub(crate) use other::{set_max_arenas, set_mmap_threshold, set_trim_threshold, trim};

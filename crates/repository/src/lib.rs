@@ -40,7 +40,7 @@ pub use settings::{
 pub use source::{
     FileSystemSource, LabelSink, RequestLogSink, Root, RootsHandle, SourceConfig, SplitSink,
 };
-pub use tune::{Open, Tuned, tune};
+pub use tune::{OpenChoices, Tuned, tune};
 pub use versions::versions;
 pub use warmup::Warmup;
 pub use whole::check_version;

@@ -14,7 +14,7 @@ use salver_telemetry::{LoadResult, Metrics};
 use crate::layout::Place;
 use crate::model::{LoadedModel, VersionMetrics};
 use crate::poll::Offer;
-use crate::{BatchingSettings, ModelSettings, Open, Warmup, tune, warmup, whole};
+use crate::{BatchingSettings, ModelSettings, OpenChoices, Warmup, tune, warmup, whole};
 
 /// What a loaded model is reckoned to take, in percent of the size of its files.
 ///
@@ -221,11 +221,18 @@ impl ModelLoader {
     ) -> Result<(salver_backend::Signatures, LocalExecutor), LoadError> {
         let batching = self.batching()?;
         let config = self.settings.model_config(&choice.backend.default_config());
-        let open = self.measures.then_some(Open {
-            layout: self.settings.instances.is_none() && self.settings.threads.is_none(),
-            batching: batching == BatchingSettings::Auto,
-        });
-        let tuned = guard(|| tune(&*choice.backend, &self.offer.files, config, open))?;
+        let open = self
+            .measures
+            .then(|| OpenChoices::of(&self.settings, &batching));
+        let tuned = guard(|| {
+            tune(
+                &self.id.name,
+                &*choice.backend,
+                &self.offer.files,
+                config,
+                open,
+            )
+        })?;
         let signatures = tuned.model.signatures().clone();
         let runs = self.metrics.runs(&self.id.name, self.id.version);
         let costs = tuned.costs.costs().iter();

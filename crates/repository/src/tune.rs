@@ -12,7 +12,7 @@ mod rows;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use salver_backend::{Backend, BackendError, Model, ModelConfig, ModelFiles, Signature};
@@ -23,11 +23,18 @@ use salver_tensor::Tensor;
 
 use rows::Rows;
 
+use crate::{BatchingSettings, ModelSettings};
+
 /// How long the runs of one measurement may take together, the first aside.
 const BUDGET: Duration = Duration::from_millis(250);
 
 /// The most rows of a run that is measured: what comes after gains little, and makes the others wait.
 const MAX_ROWS: usize = 128;
+
+/// How much cheaper a row has to be in a larger batch for still larger ones to be tried, and how often it may fail to be:
+/// what the engine keeps of its largest run is kept for good.
+const CHEAPER: f64 = 0.9;
+const MAX_NO_CHEAPER: usize = 2;
 
 /// How often each size is run at least, and at most; the shortest counts, as a busy machine only ever makes runs longer.
 const NUM_RUNS: RangeInclusive<usize> = 3..=6;
@@ -48,13 +55,27 @@ const MAX_LAYOUT_LOAD: Duration = Duration::from_millis(250);
 /// less than that do more for another request.
 const LAYOUT_PERCENT: u32 = 125;
 
+/// Measurements take turns, as models are loaded side by side: what runs beside another's run is measured wrong.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// What is to be decided by measuring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenChoices {
     /// How many instances there are, and of how many threads.
     pub layout: bool,
     /// Whether requests are joined, and how many.
     pub batching: bool,
+}
+
+impl OpenChoices {
+    /// Returns what a model's settings leave open, where its requests are joined so.
+    #[must_use]
+    pub fn of(settings: &ModelSettings, batching: &BatchingSettings) -> Self {
+        Self {
+            layout: settings.instances.is_none() && settings.threads.is_none(),
+            batching: *batching == BatchingSettings::Auto,
+        }
+    }
 }
 
 /// A loaded model and how it is best run.
@@ -82,19 +103,20 @@ impl fmt::Debug for Tuned {
     }
 }
 
-/// Loads a model and measures it; `open` is `None` where it is not to be run for that.
+/// Loads a model and measures it; `open` is `None` where it is not to be run for that. `name` is the model's, for logs.
 ///
 /// # Blocking
-/// Until the model is loaded and was run for a quarter of a second, or twice; for half a second at most where a core each
-/// is tried, or whether rows are independent.
+/// Until the model is loaded and was run: once, or for [`BUDGET`] for what runs cost and as long for whether rows are
+/// independent; both twice where a core each is tried, for which it is loaded once more. Measurements wait for each other.
 ///
 /// # Errors
 /// What the engine says of loading. What it says of made-up inputs is for the warm-up to judge.
 pub fn tune(
+    name: &str,
     backend: &dyn Backend,
     files: &ModelFiles,
     config: ModelConfig,
-    open: Option<Open>,
+    open: Option<OpenChoices>,
 ) -> Result<Tuned, BackendError> {
     let started_at = Instant::now();
     let mut tuned = Tuned::unmeasured(backend.load(files, &config)?, config);
@@ -102,7 +124,7 @@ pub fn tune(
     let Some(open) = open else {
         return Ok(tuned);
     };
-    tuned.measure(backend.platform(), open);
+    tuned.measure(name, backend.platform(), open);
     if open.layout && load <= MAX_LAYOUT_LOAD && tuned.is_core_each_worth_a_try() {
         let core_each = ModelConfig {
             num_instances: config.num_threads,
@@ -111,7 +133,7 @@ pub fn tune(
         // A failure is no news: the model is loaded as it was.
         if let Ok(model) = backend.load(files, &core_each) {
             let mut other = Tuned::unmeasured(model, core_each);
-            other.measure(backend.platform(), open);
+            other.measure(name, backend.platform(), open);
             if is_core_each_better(&tuned.costs, &other.costs) {
                 tuned = other;
             }
@@ -132,15 +154,24 @@ impl Tuned {
     }
 
     /// Runs the model, in an instance of which no request knows, and decides what is open about batches.
-    fn measure(&mut self, platform: &'static str, open: Open) {
-        let Some(trial) = Trial::start(&self.model, platform) else {
+    fn measure(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
+        let Some(trial) = Trial::start(name, &self.model, platform) else {
             return;
         };
-        self.costs = trial.measure();
+        if trial.warm_up().is_none_or(|run| run > BUDGET) {
+            tracing::debug!(
+                model = name,
+                "not measured: its inputs cannot be made up, it refuses them, or it is slow"
+            );
+            return;
+        }
+        // A run that never ends has not come this far, so nobody waits for ever.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.costs = trial.measure(BUDGET);
         let useful = NonZeroUsize::new(self.costs.largest_useful());
         let useful = useful.filter(|useful| open.batching && useful.get() > 1);
         if let Some(useful) = useful {
-            self.unjoinable = trial.unjoinable();
+            self.unjoinable = trial.unjoinable(BUDGET);
             let is_any_joinable = self.unjoinable.len() < self.model.signatures().iter().count();
             self.batching = is_any_joinable.then(|| BatchingConfig::measured(useful));
         }
@@ -172,9 +203,9 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// Starts one instance; `None` if there is none to be had.
-    fn start(model: &'a Arc<dyn Model>, platform: &'static str) -> Option<Self> {
+    fn start(name: &str, model: &'a Arc<dyn Model>, platform: &'static str) -> Option<Self> {
         let config = ExecutorConfig {
-            name: "trial".to_owned(),
+            name: name.to_owned(),
             platform,
             num_instances: NonZeroUsize::MIN,
             queue_capacity: NonZeroUsize::MIN,
@@ -190,32 +221,45 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Measures the first signature whose inputs can be made up, the default one before others.
-    fn measure(&self) -> CostCurve {
+    /// Returns the signature that is measured: the default one, or the first of the others whose inputs can be made up.
+    fn signature(&self) -> Option<(&Arc<Signature>, Rows<'_>)> {
         let signatures = self.model.signatures();
-        let by_name = signatures.get("").into_iter().chain(signatures.iter());
-        let mut known = by_name.filter_map(|signature| Some((signature, Rows::of(signature)?)));
+        let mut by_name = signatures.get("").into_iter().chain(signatures.iter());
+        by_name.find_map(|signature| Some((signature, Rows::of(signature)?)))
+    }
+
+    /// Runs it for the first time, which takes longer than any other; returns how long, or `None` if it cannot be run.
+    fn warm_up(&self) -> Option<Duration> {
+        let (signature, rows) = self.signature()?;
+        Some(self.outcome(signature, rows.make(0, 1))?.run)
+    }
+
+    /// Measures runs of ever more rows, until they cost no less a row, or the time is up.
+    fn measure(&self, budget: Duration) -> CostCurve {
         let mut costs = CostCurve::default();
-        let Some((signature, rows)) = known.next() else {
+        let Some((signature, rows)) = self.signature() else {
             return costs;
         };
-        // The first run is longer than any other.
-        if self.outcome(signature, rows.make(0, 1)).is_none() {
-            return costs;
-        }
         let started_at = Instant::now();
-        let mut num_rows = 1;
-        while num_rows <= MAX_ROWS {
+        let (mut num_rows, mut cheapest, mut num_no_cheaper) = (1, Duration::MAX, 0);
+        while num_rows <= MAX_ROWS && num_no_cheaper < MAX_NO_CHEAPER {
             let Some(inputs) = rows.make(0, num_rows) else {
                 break;
             };
-            let left = BUDGET.saturating_sub(started_at.elapsed());
+            let left = budget.saturating_sub(started_at.elapsed());
             let Some(run) = self.shortest(signature, &inputs, left) else {
                 break;
             };
             costs.push(num_rows, run);
+            let row = run.div_f64(num_rows as f64);
+            num_no_cheaper = match row < cheapest.mul_f64(CHEAPER) {
+                true => 0,
+                false => num_no_cheaper + 1,
+            };
+            cheapest = cheapest.min(row);
             num_rows *= 2;
-            if !rows.has_batch_axis || started_at.elapsed() + run * 2 > BUDGET {
+            let elapsed = started_at.elapsed();
+            if !rows.has_batch_axis || elapsed.saturating_add(run * 2) > budget {
                 break;
             }
         }
@@ -244,12 +288,12 @@ impl<'a> Trial<'a> {
     }
 
     /// Returns the signatures that do not give the same for a row whatever is beside it, or of which that is not known.
-    fn unjoinable(&self) -> Vec<Arc<str>> {
+    fn unjoinable(&self, budget: Duration) -> Vec<Arc<str>> {
         let started_at = Instant::now();
         let signatures = self.model.signatures().iter();
         signatures
             .filter(|signature| {
-                started_at.elapsed() > BUDGET || !self.has_independent_rows(signature)
+                started_at.elapsed() > budget || !self.has_independent_rows(signature)
             })
             .map(|signature| Arc::clone(&signature.name))
             .collect()

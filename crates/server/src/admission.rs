@@ -2,7 +2,7 @@
 //!
 //! A length that a peer announces reserves nothing: only bytes that are here count. Whoever holds bytes holds a
 //! [`Reservation`], which gives them back when it is dropped. While a request waits for its model or runs, they are a
-//! [`Hold`], of which no model has more than what is left for the others. The second step of admission, a place in the
+//! [`Share`], of which no model has more than what is left for the others. The second step of admission, a place in the
 //! queue of the model that was named, is the executor's bounded queue.
 
 use std::sync::Arc;
@@ -31,6 +31,19 @@ impl ByteBudget {
 
     pub(crate) fn inflight_bytes(&self) -> u64 {
         self.inflight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Refuses what is for a model whose requests hold more than what is free, as [`Reservation::share_of`] would.
+    pub(crate) fn check_share(&self, of_model: &AtomicU64) -> Result<(), ServeError> {
+        let held_bytes = of_model.load(Ordering::Relaxed);
+        let free_bytes = self.free_bytes();
+        match held_bytes > free_bytes {
+            true => Err(ServeError::ModelShare {
+                held_bytes,
+                free_bytes,
+            }),
+            false => Ok(()),
+        }
     }
 
     fn free_bytes(&self) -> u64 {
@@ -119,10 +132,10 @@ impl Reservation {
     /// shared-memory packet switches, 1998, with alpha = 1): who holds more than what is free gets no more. One model alone
     /// has half of the budget, and `n` that all want more have one part each in `n + 1`; the part that stays free lets in
     /// whoever comes next. A model that holds nothing may always have one request.
-    pub(crate) fn hold_for(self, of_model: &Arc<AtomicU64>) -> Result<Hold, ServeError> {
+    pub(crate) fn share_of(self, of_model: &Arc<AtomicU64>) -> Result<Share, ServeError> {
         let held_bytes = of_model.fetch_add(self.num_bytes, Ordering::Relaxed);
         let free_bytes = self.budget.free_bytes();
-        let hold = Hold {
+        let hold = Share {
             counted_bytes: AtomicU64::new(self.num_bytes),
             of_model: Arc::clone(of_model),
             _reservation: self,
@@ -158,24 +171,24 @@ impl Drop for Reservation {
 
 /// What a request holds that waits for its model or runs; given back on drop.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct Share {
     /// What is counted as its model's.
     counted_bytes: AtomicU64,
     of_model: Arc<AtomicU64>,
     _reservation: Reservation,
 }
 
-impl Hold {
+impl Share {
     /// Stops counting it as its model's, which has run: only others need the bytes now.
-    pub(crate) fn has_run(&self) {
+    pub(crate) fn give_up(&self) {
         let counted_bytes = self.counted_bytes.swap(0, Ordering::Relaxed);
         self.of_model.fetch_sub(counted_bytes, Ordering::Relaxed);
     }
 }
 
-impl Drop for Hold {
+impl Drop for Share {
     fn drop(&mut self) {
-        self.has_run();
+        self.give_up();
     }
 }
 
@@ -190,17 +203,17 @@ mod tests {
         budget: &Arc<ByteBudget>,
         model: &Arc<AtomicU64>,
         num_bytes: usize,
-    ) -> Result<Hold, ServeError> {
+    ) -> Result<Share, ServeError> {
         let mut reservation = budget.reservation();
         reservation.grow(num_bytes)?;
-        reservation.hold_for(model)
+        reservation.share_of(model)
     }
 
     #[test]
     fn a_model_leaves_as_much_to_others_as_it_holds() {
         let budget = ByteBudget::new(100);
         let (greedy, modest) = (Arc::default(), Arc::default());
-        let mut holds: Vec<Hold> = (0..5)
+        let mut holds: Vec<Share> = (0..5)
             .map(|_| hold(&budget, &greedy, 10).expect("others have as much"))
             .collect();
         let refused = hold(&budget, &greedy, 10);
@@ -216,7 +229,7 @@ mod tests {
         );
         assert_eq!(budget.inflight_bytes(), 50, "what is refused is given back");
         assert_eq!(greedy.load(Ordering::Relaxed), 50);
-        let others: Vec<Hold> = (0..3)
+        let others: Vec<Share> = (0..3)
             .map(|_| hold(&budget, &modest, 10).expect("it holds less than what is free"))
             .collect();
         assert!(hold(&budget, &modest, 10).is_err());
@@ -239,7 +252,7 @@ mod tests {
             Err(ServeError::ModelShare { .. })
         ));
         // With its shadows now, which are nobody's share.
-        whole.has_run();
+        whole.give_up();
         assert_eq!(model.load(Ordering::Relaxed), 0);
         assert_eq!(budget.inflight_bytes(), 100);
         drop(whole);

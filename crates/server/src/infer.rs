@@ -11,7 +11,7 @@ use crate::request_log::{Exchange, ModelLog};
 use crate::split::Shadowed;
 use crate::status::{Code, ServeError};
 use crate::trace::RunSpan;
-use crate::work::{Work, refusal};
+use crate::work::{Work, check_share, refusal};
 use salver_backend::{DEFAULT_SIGNATURE, Signature, Signatures};
 use salver_batching::Batch;
 use salver_protocol::metadata::{SignatureView, VersionState};
@@ -148,7 +148,8 @@ pub(crate) async fn run(
     // A request that is given up leaves its tensors in the queue until an instance comes to them; till then they count.
     let of_outputs = work.reservation.sibling();
     let of_inputs = std::mem::replace(&mut work.reservation, of_outputs);
-    let hold = Arc::new(of_inputs.hold_for(job.handle.held_bytes())?);
+    check_share(work.app, &job.handle)?;
+    let hold = Arc::new(of_inputs.share_of(job.handle.held_bytes())?);
     let shadowed = Shadowed::draw(work, &job, questions, &hold);
     let Job {
         api,

@@ -74,14 +74,18 @@ impl<'a> Work<'a> {
     /// Refuses a request that its model would turn away now, whatever it asks: before anything is done for it.
     pub(crate) fn admit(&mut self, handle: &Handle<LoadedModel>) -> Result<(), ServeError> {
         let refusal = handle.executor().refusal(self.deadline, self.priority);
-        let Some(refusal) = refusal else {
+        let refusal = refusal.map_or_else(
+            || check_share(self.app, handle),
+            |refusal| Err(ServeError::Execute(refusal)),
+        );
+        if refusal.is_ok() {
             return Ok(());
-        };
+        }
         // Which signature it asks for is not known yet.
         let signatures = handle.signatures();
         let signature = signatures.get("").or_else(|| signatures.iter().next());
         self.resolved = signature.map(|signature| Arc::clone(handle.metrics(&signature.name)));
-        Err(ServeError::Execute(refusal))
+        refusal
     }
 
     /// Returns the name of the arm that it went to, for the answer.
@@ -180,6 +184,14 @@ impl<'a> Work<'a> {
             }
         }
     }
+}
+
+/// Refuses what is for a model whose requests hold more bytes than are free, not counting those that nobody waits for.
+pub(crate) fn check_share(app: &App, handle: &Handle<LoadedModel>) -> Result<(), ServeError> {
+    app.budget.check_share(handle.held_bytes()).or_else(|_| {
+        handle.executor().drop_unwanted();
+        app.budget.check_share(handle.held_bytes())
+    })
 }
 
 /// Runs a step until the deadline; not at all if it has passed, even if the step would be done at once.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use salver_backend::{BackendError, Choice, ModelFiles};
 use salver_batching::BatchingConfig;
-use salver_repository::{BatchingSettings, ModelSettings, Open, Tuned, tune};
+use salver_repository::{BatchingSettings, ModelSettings, OpenChoices, Tuned, tune};
 use serde_json::{Value, json};
 
 /// How a server would run a model here, and what that takes.
@@ -15,27 +15,29 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Loads a model and measures it, as a server does.
+    /// Loads a model and measures it, as `salver serve DIR` does.
     ///
     /// # Blocking
     /// Until it is loaded and has run.
     pub(super) fn measure(
+        name: &str,
         choice: &Choice,
         files: &ModelFiles,
         settings: &ModelSettings,
     ) -> Result<Self, BackendError> {
         let config = settings.model_config(&choice.backend.default_config());
-        let open = Open {
-            layout: settings.instances.is_none() && settings.threads.is_none(),
-            batching: matches!(settings.batching, None | Some(BatchingSettings::Auto)),
-        };
-        let tuned = tune(&*choice.backend, files, config, Some(open))?;
-        let asked_for = match &settings.batching {
-            Some(BatchingSettings::On(config)) => Some(&**config),
+        let batching = settings
+            .batching
+            .as_ref()
+            .unwrap_or(&BatchingSettings::Auto);
+        let open = OpenChoices::of(settings, batching);
+        let tuned = tune(name, &*choice.backend, files, config, Some(open))?;
+        let asked_for = match batching {
+            BatchingSettings::On(config) => Some(&**config),
             _ => None,
         };
-        let batching = asked_for.or(tuned.batching.as_ref());
-        let max_rows = batching.map_or(1, BatchingConfig::max_run_rows);
+        let joined = asked_for.or(tuned.batching.as_ref());
+        let max_rows = joined.map_or(1, BatchingConfig::max_run_rows);
         Ok(Self { tuned, max_rows })
     }
 
@@ -63,7 +65,7 @@ impl Cost {
         });
         let mut lines: Vec<String> = [layout].into_iter().chain(costs).collect();
         if lines.len() == 1 {
-            lines.push("not measured: inputs cannot be made up from what it declares".to_owned());
+            lines.push("not measured: inputs cannot be made up from what it declares, it refuses them, or it is slow".to_owned());
         }
         lines
     }

@@ -130,6 +130,38 @@ fn a_model_is_shown_with_what_it_takes_and_gives() {
 }
 
 #[test]
+fn a_model_is_shown_with_what_its_runs_cost() {
+    let models = Models::new();
+    models.write("mlp/1/model.onnx", &salver_testkit::models::mlp());
+    models.write(
+        "mlp/model.toml",
+        b"instances = 3\nthreads = 1\nbatching = { max_batch_size = 8 }\n",
+    );
+    let path = models.join("mlp");
+    let path = path.to_str().unwrap();
+    let text = stdout(&run(&["inspect", path, "--cost"]));
+    let layout = "runs      3 instances of 1 thread; requests of up to 8 rows run together";
+    assert!(text.contains(layout), "{text}");
+    assert!(
+        text.contains("1 row ") && text.contains(" ms a row"),
+        "{text}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&["inspect", path, "--cost", "--json"]))).unwrap();
+    let cost = &json[0]["cost"];
+    assert_eq!(
+        (&cost["instances"], &cost["threads"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(cost["runs"][0]["rows"], 1);
+    assert!(cost["runs"][0]["seconds"].as_f64().unwrap() > 0.0, "{cost}");
+    // Without the flag nothing is loaded.
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&["inspect", path, "--json"]))).unwrap();
+    assert!(json[0]["cost"].is_null(), "{json}");
+}
+
+#[test]
 fn engines_are_listed() {
     let text = stdout(&run(&["engine", "list"]));
     assert!(

@@ -8,9 +8,17 @@ use salver_tensor::{AlignedVec, DType, Dim, Shape, Tensor, TensorSpec, batch};
 /// The most memory that made-up inputs may take, in bytes: two dozen pictures of 224 by 224 in floats.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// How far results of the same row may be apart, as a part of the largest: kernels add up in another order for other
-/// batches, which costs single precision its last digits.
+/// How far two results may be apart, as a part of their size: kernels add up in another order for other batches, which costs
+/// single precision its last digits.
 const TOLERANCE: f64 = 1e-3;
+
+/// The size that a small result is taken for, as a part of the largest beside it: it may be the difference of large ones.
+const LEAST_SIZE: f64 = 0.05;
+
+/// How much louder a row of floats is than the one before, in powers of two, and after how many it is quiet again. Whatever
+/// looks at all rows (their greatest, their mean, a scale to quantise by) sees one row only where all are alike.
+const OCTAVES: usize = 3;
+const NUM_LEVELS: usize = 3;
 
 /// Makes up rows for a signature.
 pub(super) struct Rows<'a> {
@@ -61,8 +69,8 @@ impl<'a> Rows<'a> {
             let mut bytes = AlignedVec::<u8>::with_capacity(row_bytes * num_rows);
             for row in start..start + num_rows {
                 let seed = row * self.specs.len() + spec_idx;
-                let mut noise = fastrand::Rng::with_seed(seed as u64);
-                push_noise(&mut bytes, spec.dtype, row_bytes, &mut noise);
+                let noise = fastrand::Rng::with_seed(seed as u64);
+                push_noise(&mut bytes, spec.dtype, row_bytes, noise, row % NUM_LEVELS);
             }
             Tensor::from_bytes(spec.dtype, shape, bytes.into_bytes()).ok()
         };
@@ -82,49 +90,66 @@ fn row_shape(spec: &TensorSpec) -> Option<Shape> {
     .collect()
 }
 
-/// Adds noise: from 0 to 1, or one of the two for integers, as they may be indices.
+/// Adds noise: from 0 to 1, to 8 or to 64, by its level; 0 and 1 for integers, as they may be indices, or zeros only.
 fn push_noise(
     bytes: &mut AlignedVec<u8>,
     dtype: DType,
     num_bytes: usize,
-    noise: &mut fastrand::Rng,
+    mut noise: fastrand::Rng,
+    level: usize,
 ) {
+    let octaves = OCTAVES * level;
+    let scale = (1_u32 << octaves) as f32;
+    let most = u8::from(level != 1);
+    // From 0.5 to 1 at level 0: exponents alike, the bits behind at random.
+    let half = |mantissa_bits: u32, least: u16, noise: &mut fastrand::Rng| {
+        let octaves = u16::try_from(octaves).unwrap_or_default();
+        least + (octaves << mantissa_bits) + noise.u16(0..1 << mantissa_bits)
+    };
     let end = bytes.len() + num_bytes;
     while bytes.len() < end {
         match dtype {
             DType::F32 | DType::Complex64 => {
-                bytes.extend_from_slice(&noise.f32().to_ne_bytes());
+                bytes.extend_from_slice(&(noise.f32() * scale).to_ne_bytes());
             }
             DType::F64 | DType::Complex128 => {
-                bytes.extend_from_slice(&noise.f64().to_ne_bytes());
+                bytes.extend_from_slice(&(noise.f64() * f64::from(scale)).to_ne_bytes());
             }
-            // From 0.5 to 1: exponents alike, the bits behind at random.
-            DType::F16 => bytes.extend_from_slice(&noise.u16(0x3800..0x3C00).to_ne_bytes()),
-            DType::BF16 => bytes.extend_from_slice(&noise.u16(0x3F00..0x3F80).to_ne_bytes()),
-            DType::U16 | DType::I16 => bytes.extend_from_slice(&noise.u16(0..2).to_ne_bytes()),
-            DType::U32 | DType::I32 => bytes.extend_from_slice(&noise.u32(0..2).to_ne_bytes()),
-            DType::U64 | DType::I64 => bytes.extend_from_slice(&noise.u64(0..2).to_ne_bytes()),
-            DType::Bool | DType::U8 | DType::I8 | DType::String => bytes.push(noise.u8(0..2)),
+            DType::F16 => bytes.extend_from_slice(&half(10, 0x3800, &mut noise).to_ne_bytes()),
+            DType::BF16 => bytes.extend_from_slice(&half(7, 0x3F00, &mut noise).to_ne_bytes()),
+            DType::U16 | DType::I16 => {
+                bytes.extend_from_slice(&u16::from(noise.u8(0..=most)).to_ne_bytes());
+            }
+            DType::U32 | DType::I32 => {
+                bytes.extend_from_slice(&u32::from(noise.u8(0..=most)).to_ne_bytes());
+            }
+            DType::U64 | DType::I64 => {
+                bytes.extend_from_slice(&u64::from(noise.u8(0..=most)).to_ne_bytes());
+            }
+            DType::Bool | DType::U8 | DType::I8 | DType::String => bytes.push(noise.u8(0..=most)),
         }
     }
 }
 
-/// Tells whether rows that were run together came out as they do alone, each as its own. Rows that all come out alike say
-/// nothing, so they do not.
+/// Tells whether rows that were run together came out as they do alone, each as its own. An output whose rows all come out
+/// alike says nothing: each one of floats has to differ, and one of any kind.
 pub(super) fn are_independent(joined: &[Tensor], alone: &[Vec<Tensor>]) -> bool {
-    let mut differ = false;
+    let mut is_any_telling = false;
     for (output_idx, output) in joined.iter().enumerate() {
         let Ok(rows) = batch::split(output, &vec![1; alone.len()]) else {
             return false;
         };
-        for (row_idx, (row, alone)) in rows.iter().zip(alone).enumerate() {
-            if !agree(row, &alone[output_idx]) {
-                return false;
-            }
-            differ |= row_idx > 0 && !agree(row, &rows[0]);
+        let mut pairs = rows.iter().zip(alone);
+        if !pairs.all(|(row, alone)| agree(row, &alone[output_idx])) {
+            return false;
         }
+        let is_telling = rows.iter().any(|row| !agree(row, &rows[0]));
+        if !is_telling && floats(output).is_some() {
+            return false;
+        }
+        is_any_telling |= is_telling;
     }
-    differ
+    is_any_telling
 }
 
 /// Tells whether two results are the same but for rounding.
@@ -138,7 +163,7 @@ fn agree(left: &Tensor, right: &Tensor) -> bool {
                 .iter()
                 .fold(0.0_f64, |max, value| max.max(value.abs()));
             let is_close = |(left, right): (&f64, &f64)| {
-                (left - right).abs() <= TOLERANCE * largest
+                (left - right).abs() <= TOLERANCE * right.abs().max(LEAST_SIZE * largest)
                     || left == right
                     || (left.is_nan() && right.is_nan())
             };

@@ -14,7 +14,7 @@ use salver_tensor::Tensor;
 use tokio::time::Instant;
 
 use super::ReadySplit;
-use crate::admission::{ByteBudget, Hold};
+use crate::admission::{ByteBudget, Share};
 use crate::app::App;
 use crate::infer::{self, Job};
 use crate::inference::{self, Question};
@@ -44,7 +44,7 @@ struct Asked {
     /// What is asked about rows; nothing for a prediction.
     questions: Vec<Question>,
     /// Keeps the inputs counted.
-    hold: Arc<Hold>,
+    hold: Arc<Share>,
 }
 
 impl Shadowed {
@@ -53,7 +53,7 @@ impl Shadowed {
         work: &Work<'_>,
         job: &Job,
         questions: &[Question],
-        hold: &Arc<Hold>,
+        hold: &Arc<Share>,
     ) -> Option<Self> {
         let split = &work.pick.as_ref()?.split;
         let drawn = split.draw_shadows(|| work.app.ids.next());
@@ -92,7 +92,7 @@ impl Shadows {
             drawn,
             asked,
         } = shadowed;
-        asked.hold.has_run();
+        asked.hold.give_up();
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tasks) = &mut running.0 {
             tasks.reap();

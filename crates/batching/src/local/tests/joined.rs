@@ -196,6 +196,26 @@ async fn nobody_who_did_not_ask_for_batches_is_told_of_their_queue() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_can_be_let_go_before_its_turn() {
+    let scene = Scene::new(BatchingConfig::new(FIVE));
+    let busy = scene.keep_busy().await;
+    let hold = Arc::new(());
+    let held = |value| Batch {
+        hold: Some(Arc::clone(&hold) as _),
+        ..scene.row(value)
+    };
+    let (given_up, waits) = (scene.spawn(held(1.0)).await, scene.spawn(held(2.0)).await);
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    assert_eq!(Arc::strong_count(&hold), 3);
+    scene.executor.drop_unwanted();
+    assert_eq!(Arc::strong_count(&hold), 2);
+    scene.let_go.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    waits.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_bad_request_fails_alone() {
     let scene = Scene::new(BatchingConfig::new(FIVE));
     let batches = [1.0, 666.0, 2.0].map(|value| scene.row(value)).to_vec();
