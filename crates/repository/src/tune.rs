@@ -106,8 +106,9 @@ impl fmt::Debug for Tuned {
 /// Loads a model and measures it; `open` is `None` where it is not to be run for that. `name` is the model's, for logs.
 ///
 /// # Blocking
-/// Until the model is loaded and was run: once, or for [`BUDGET`] for what runs cost and as long for whether rows are
-/// independent; both twice where a core each is tried, for which it is loaded once more. Measurements wait for each other.
+/// Until the model is loaded and was run: once, or for a quarter of a second for what runs cost and as long for whether
+/// rows are independent; both twice where a core each is tried, for which it is loaded once more. Measurements wait for
+/// each other.
 ///
 /// # Errors
 /// What the engine says of loading. What it says of made-up inputs is for the warm-up to judge.
