@@ -225,7 +225,7 @@ impl LocalExecutor {
 
     /// Returns what a request is answered with whose time is up.
     fn late(&self, waited_in_queue: bool) -> ExecuteError {
-        match waited_in_queue && self.queue.is_batched() {
+        match waited_in_queue && self.queue.is_batching_asked_for() {
             true => ExecuteError::BatchQueueTimeout,
             false => ExecuteError::DeadlineExceeded { waited_in_queue },
         }

@@ -139,7 +139,7 @@ impl Queue {
     }
 
     /// Tells whether somebody asked for requests to be joined.
-    pub(crate) fn is_batched(&self) -> bool {
+    pub(crate) fn is_batching_asked_for(&self) -> bool {
         let config = self.batching.as_ref();
         config.is_some_and(BatchingConfig::is_asked_for)
     }
@@ -208,7 +208,7 @@ impl Queue {
         let Leaving { gone, displaced } = leaving;
         let now = Instant::now();
         for mut item in gone {
-            item.is_wanted(now, self.is_batched());
+            item.is_wanted(now, self.is_batching_asked_for());
         }
         for item in displaced {
             item.refuse(ExecuteError::QueueFull {

@@ -44,14 +44,14 @@ enum JointRun {
 
 impl Item {
     /// Tells whether somebody still waits for the answer; whose time is up is told so.
-    pub(crate) fn is_wanted(&mut self, now: Instant, is_batched: bool) -> bool {
+    pub(crate) fn is_wanted(&mut self, now: Instant, is_batching_asked_for: bool) -> bool {
         if self.reply.is_closed() {
             return false;
         }
         if self.batch.deadline.is_none_or(|deadline| deadline > now) {
             return true;
         }
-        let late = match is_batched {
+        let late = match is_batching_asked_for {
             true => ExecuteError::BatchQueueTimeout,
             false => ExecuteError::DeadlineExceeded {
                 waited_in_queue: true,
@@ -143,7 +143,7 @@ impl Worker {
     /// Answers requests, together if they can be. Returns how long the last run took, if anything was run.
     pub(crate) fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
         let now = Instant::now();
-        items.retain_mut(|item| item.is_wanted(now, self.queue.is_batched()));
+        items.retain_mut(|item| item.is_wanted(now, self.queue.is_batching_asked_for()));
         let failed = match self.run_joined(&items) {
             JointRun::Answered(outputs) => {
                 let run = now.elapsed();
@@ -160,7 +160,7 @@ impl Worker {
         for mut item in items {
             let started_at = Instant::now();
             // The others' runs may have taken long.
-            if !item.is_wanted(started_at, self.queue.is_batched()) {
+            if !item.is_wanted(started_at, self.queue.is_batching_asked_for()) {
                 continue;
             }
             item.is_started.store(true, Ordering::Release);

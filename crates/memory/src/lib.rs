@@ -41,8 +41,8 @@ pub fn configure() {
 /// Returns the free pages of the heap to the system.
 ///
 /// # Blocking
-/// A few milliseconds for a heap of hundreds of megabytes; other threads' allocations wait meanwhile. Call it after an
-/// unload, never for a request.
+/// A few milliseconds for a heap of hundreds of megabytes; other threads' allocations wait meanwhile. Call it after a load
+/// or an unload, never for a request.
 pub fn release_free_memory() {
     ffi::trim();
 }
