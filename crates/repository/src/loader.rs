@@ -242,11 +242,7 @@ impl ModelLoader {
             platform: choice.backend.platform(),
             num_instances: tuned.config.num_instances,
             queue_capacity: self.settings.queue_capacity(),
-            batching: match batching {
-                BatchingSettings::On(config) => Some(*config),
-                BatchingSettings::Auto => tuned.batching,
-                BatchingSettings::Off => None,
-            },
+            batching: tuned.joining(&batching),
             unjoinable: tuned.unjoinable,
             max_wait: self.settings.max_wait,
             metrics: Some(runs),

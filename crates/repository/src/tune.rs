@@ -144,6 +144,16 @@ pub fn tune(
 }
 
 impl Tuned {
+    /// Returns how requests are joined under such settings: as asked for, or as measured, or not.
+    #[must_use]
+    pub fn joining(&self, settings: &BatchingSettings) -> Option<BatchingConfig> {
+        match settings {
+            BatchingSettings::On(config) => Some(BatchingConfig::clone(config)),
+            BatchingSettings::Auto => self.batching.clone(),
+            BatchingSettings::Off => None,
+        }
+    }
+
     fn unmeasured(model: Box<dyn Model>, config: ModelConfig) -> Self {
         Self {
             model: model.into(),

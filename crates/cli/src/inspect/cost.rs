@@ -32,12 +32,8 @@ impl Cost {
             .unwrap_or(&BatchingSettings::Auto);
         let open = OpenChoices::of(settings, batching);
         let tuned = tune(name, &*choice.backend, files, config, Some(open))?;
-        let asked_for = match batching {
-            BatchingSettings::On(config) => Some(&**config),
-            _ => None,
-        };
-        let joined = asked_for.or(tuned.batching.as_ref());
-        let max_rows = joined.map_or(1, BatchingConfig::max_run_rows);
+        let joined = tuned.joining(batching);
+        let max_rows = joined.as_ref().map_or(1, BatchingConfig::max_run_rows);
         Ok(Self { tuned, max_rows })
     }
 
