@@ -31,6 +31,13 @@ pub struct Batch {
     pub hold: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+impl Batch {
+    /// Returns the memory that its inputs take, in bytes.
+    pub(crate) fn num_bytes(&self) -> usize {
+        self.inputs.iter().map(Tensor::num_bytes).sum()
+    }
+}
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Executed {
@@ -76,9 +83,13 @@ impl Executed {
 pub trait Executor: Send + Sync {
     /// Runs one batch.
     ///
+    /// The future has no timer of its own: whoever waits for it polls it again once the batch's deadline has passed, as
+    /// [`tokio::time::timeout_at`] does, and is told what the time went into.
+    ///
     /// # Errors
-    /// [`ExecuteError::QueueFull`] at once; [`ExecuteError::DeadlineExceeded`] at the deadline, whatever the engine is
-    /// doing; [`ExecuteError::Backend`] with what the engine said; [`ExecuteError::Stopped`] during shutdown.
+    /// [`ExecuteError::QueueFull`] at once; [`ExecuteError::DeadlineExceeded`] when polled after the deadline, whatever
+    /// the engine is doing; [`ExecuteError::Backend`] with what the engine said; [`ExecuteError::Stopped`] during
+    /// shutdown.
     ///
     /// # Cancel safety
     /// Dropping the future keeps the batch from being run; its inputs are freed when its turn comes. A run that has begun goes on and its result is dropped.

@@ -9,7 +9,7 @@ const SLOWER: u32 = 8;
 const FASTER: u32 = 2;
 
 /// The longest run that is called short: handing one to another thread and its answer back costs a good part of this.
-const SHORT: Duration = Duration::from_micros(100);
+pub(crate) const SHORT: Duration = Duration::from_micros(100);
 
 /// How many runs have to be short before the next is expected to be, and how many a long one undoes.
 const SHORT_RUNS: u32 = 32;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::Priority;
@@ -48,16 +49,22 @@ pub enum Refusal {
     },
 }
 
+/// Requests that run together; most run alone.
+pub type Together<T> = SmallVec<[T; 1]>;
+
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision<T> {
     /// Run these together, in this order.
-    Run(Vec<T>),
+    Run(Together<T>),
     /// Nothing until then, unless a request comes.
     WaitUntil(Instant),
     /// Nothing until a request comes.
     Idle,
 }
+
+/// The most batches that an empty lane's memory is kept for.
+const MAX_SPARE: usize = 16;
 
 /// Joins requests of one urgency and one kind `K` (a lane) into batches, in the order in which they come.
 ///
@@ -75,6 +82,8 @@ pub struct BatchFormer<K, T> {
     /// What waits, by urgency.
     waiting: [Waiting; Priority::ALL.len()],
     num_pushed: u64,
+    /// The memory of a lane that has become empty, for the next one.
+    spare: Option<VecDeque<Forming<T>>>,
     is_closed: bool,
 }
 
@@ -102,7 +111,7 @@ impl<K, T> Lane<K, T> {
 /// A batch that requests may still join, if it is the last of its lane.
 #[derive(Debug)]
 struct Forming<T> {
-    items: Vec<Numbered<T>>,
+    items: SmallVec<[Numbered<T>; 1]>,
     num_rows: usize,
     /// The number of its first request among all, and when it came.
     number: u64,
@@ -126,6 +135,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
             lanes: Vec::new(),
             waiting: Default::default(),
             num_pushed: 0,
+            spare: None,
             is_closed: false,
         }
     }
@@ -230,7 +240,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
     ) {
         let number = self.num_pushed;
         let forming = Forming {
-            items: Vec::new(),
+            items: SmallVec::new(),
             num_rows: 0,
             number,
             first_at: now,
@@ -241,7 +251,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
             self.lanes.push(Lane {
                 priority,
                 key,
-                batches: VecDeque::new(),
+                batches: self.spare.take().unwrap_or_default(),
             });
             self.lanes.len() - 1
         });
@@ -333,9 +343,11 @@ impl<K: Eq, T> BatchFormer<K, T> {
         for lane in &mut self.lanes {
             let waiting = &mut self.waiting[lane.priority as usize];
             for batch in &mut lane.batches {
-                let is_gone = |waiting: &mut Numbered<T>| is_unwanted(&waiting.item);
-                let gone = batch.items.extract_if(.., is_gone);
-                unwanted.extend(gone.map(|gone| gone.item));
+                let items = std::mem::take(&mut batch.items).into_iter();
+                let (gone, left): (SmallVec<[_; 1]>, _) =
+                    items.partition(|waiting| is_unwanted(&waiting.item));
+                unwanted.extend(gone.into_iter().map(|gone| gone.item));
+                batch.items = left;
                 batch.num_rows = batch.items.iter().map(|left| left.num_rows).sum();
                 waiting.num_items += batch.items.len();
             }
@@ -351,12 +363,13 @@ impl<K: Eq, T> BatchFormer<K, T> {
         self.is_closed = true;
     }
 
-    fn take(&mut self, lane_idx: usize) -> Option<Vec<T>> {
+    fn take(&mut self, lane_idx: usize) -> Option<Together<T>> {
         let lane = &mut self.lanes[lane_idx];
         let waiting = &mut self.waiting[lane.priority as usize];
         let batch = lane.batches.pop_front();
         if lane.batches.is_empty() {
-            self.lanes.swap_remove(lane_idx);
+            let Lane { batches, .. } = self.lanes.swap_remove(lane_idx);
+            self.spare = Some(batches).filter(|batches| batches.capacity() <= MAX_SPARE);
         }
         let batch = batch?;
         waiting.num_items -= batch.items.len();

@@ -29,6 +29,6 @@ pub use config::BatchingConfig;
 pub use cost::{Cost, CostCurve};
 pub use error::ExecuteError;
 pub use executor::{Batch, BoxFuture, Executed, Executor};
-pub use former::{BatchFormer, Decision, FormerLimits, Refusal};
+pub use former::{BatchFormer, Decision, FormerLimits, Refusal, Together};
 pub use local::{ExecutorConfig, LocalExecutor};
 pub use priority::Priority;

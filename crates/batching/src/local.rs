@@ -1,30 +1,28 @@
 //! Runs batches on instances of an engine in this process.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use salver_backend::{BackendError, Model};
 use salver_telemetry::RunMetrics;
-use salver_tensor::Tensor;
 use tokio::sync::oneshot;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use crate::join::Parts;
-use crate::queue::{self, Queue};
+use crate::queue::{self, Queue, Run};
 use crate::worker::{self, Item, Worker};
 use crate::{Batch, BatchingConfig, BoxFuture, ExecuteError, Executed, Executor, Priority, join};
 
 /// The stack of an instance thread, in bytes: engines walk a graph recursively, so a long one needs a deep stack. Only
 /// the pages that are touched take memory.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
-
-/// The largest inputs, in bytes, that are run in the thread that asks for it: larger ones may take longer than what ran
-/// before.
-const MAX_BYTES_HERE: usize = 16 * 1024;
 
 /// How a model is executed.
 #[derive(Clone, Debug)]
@@ -160,28 +158,28 @@ impl LocalExecutor {
     /// Runs a small request in this thread, if that will not take long and an instance is idle: to hand it to the
     /// instance's thread and its answer back would take longer. Returns the request where it is not so.
     fn run_here(&self, batch: Batch) -> Result<Result<Executed, ExecuteError>, Batch> {
-        let is_small =
-            || batch.inputs.iter().map(Tensor::num_bytes).sum::<usize>() <= MAX_BYTES_HERE;
+        let is_small = || batch.num_bytes() <= queue::MAX_SMALL_BYTES;
         let is_for_here = self.runs_in_caller && is_small() && !self.is_filled_up(&batch);
-        if !is_for_here || !self.queue.take_instance() {
+        if !is_for_here {
             return Err(batch);
         }
-        let mut taken = Taken {
-            queue: &self.queue,
-            run: None,
+        let now = Instant::now();
+        let Some(run) = self.queue.take_instance(now) else {
+            return Err(batch);
         };
+        let mut taken = Taken::new(&self.queue, run);
         for worker in &self.workers {
             let mut worker = match worker.try_lock() {
                 Ok(worker) => worker,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            let (outputs, run) = worker.run_one(&batch);
-            taken.run = worker.tell(outputs.is_ok().then_some(run));
+            let (outputs, took) = worker.run_one(&batch, now);
+            taken.took = worker.tell(outputs.is_ok().then_some(took));
             let executed = outputs.map(|outputs| Executed {
                 outputs,
                 queue: Duration::ZERO,
-                run,
+                run: took,
             });
             return Ok(executed.map_err(ExecuteError::Backend));
         }
@@ -201,15 +199,19 @@ impl LocalExecutor {
         };
         let deadline = batch.deadline;
         let (item, pending) = self.item(batch);
-        self.queue.push(vec![item])?;
+        self.queue.push(item)?;
         self.wait(pending, deadline).await
     }
 
     async fn run_parts(&self, batch: Batch, parts: Parts) -> Result<Executed, ExecuteError> {
         let Parts { batches, num_rows } = parts;
-        let (items, pendings): (Vec<_>, Vec<_>) =
-            batches.into_iter().map(|part| self.item(part)).unzip();
-        self.queue.push(items)?;
+        let mut items = batches.into_iter().map(|part| self.item(part));
+        let Some((first, pending)) = items.next() else {
+            return self.run_whole(batch).await;
+        };
+        let (others, mut pendings): (Vec<_>, Vec<_>) = items.unzip();
+        pendings.insert(0, pending);
+        self.queue.push_parts(first, others)?;
         let mut executed = Vec::new();
         for pending in pendings {
             executed.push(self.wait(pending, batch.deadline).await?);
@@ -233,40 +235,57 @@ impl LocalExecutor {
 
     async fn wait(
         &self,
-        pending: Pending,
+        mut pending: Pending,
         deadline: Option<Instant>,
     ) -> Result<Executed, ExecuteError> {
-        let answer = match deadline {
-            None => pending.reply.await,
-            Some(deadline) => match time::timeout_at(deadline, pending.reply).await {
-                Ok(answer) => answer,
-                Err(_) => return Err(self.late(!pending.is_started.load(Ordering::Acquire))),
-            },
-        };
-        answer.unwrap_or(Err(ExecuteError::Stopped))
+        poll_fn(|context| {
+            if let Poll::Ready(answer) = Pin::new(&mut pending.reply).poll(context) {
+                return Poll::Ready(answer.unwrap_or(Err(ExecuteError::Stopped)));
+            }
+            match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                true => Poll::Ready(Err(self.late(!pending.is_started.load(Ordering::Acquire)))),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 
 /// Works until the queue is closed and empty.
 fn serve(queue: &Queue, worker: &Mutex<Worker>) {
-    while let Some(items) = queue.pop() {
-        let mut taken = Taken { queue, run: None };
+    while let Some((items, run)) = queue.pop() {
+        let mut taken = Taken::new(queue, run);
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = worker.answer(items);
-        taken.run = worker.tell(run);
+        let took = worker.answer(items);
+        taken.took = worker.tell(took);
+        taken.stays = true;
     }
 }
 
 /// An instance that runs; it is given back however the run ends.
 struct Taken<'a> {
     queue: &'a Queue,
+    run: Run,
     /// How long its run took, if that says something of others.
-    run: Option<Duration>,
+    took: Option<Duration>,
+    /// Whether who ran it looks for what to run next.
+    stays: bool,
+}
+
+impl<'a> Taken<'a> {
+    fn new(queue: &'a Queue, run: Run) -> Self {
+        Self {
+            queue,
+            run,
+            took: None,
+            stays: false,
+        }
+    }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.queue.done(self.run);
+        self.queue.done(&self.run, self.took, self.stays);
     }
 }
 
@@ -291,7 +310,7 @@ impl Executor for LocalExecutor {
     }
 
     fn refusal(&self, deadline: Option<Instant>, priority: Priority) -> Option<ExecuteError> {
-        self.queue.refusal(Instant::now(), deadline, priority)
+        self.queue.refusal(Instant::now, deadline, priority)
     }
 
     fn drop_unwanted(&self) {

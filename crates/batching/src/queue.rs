@@ -9,13 +9,22 @@ use salver_backend::Signature;
 use salver_tensor::{DType, Shape};
 use tokio::time::Instant;
 
-use crate::forecast::Forecast;
-use crate::former::{BatchFormer, Decision, FormerLimits, Refusal};
+use crate::forecast::{self, Forecast};
+use crate::former::{BatchFormer, Decision, FormerLimits, Refusal, Together};
 use crate::worker::Item;
 use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
 
 /// How often a full queue is looked through for requests that nobody waits for any more.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The largest inputs, in bytes, of a run that is expected to be as short as those before it.
+pub(crate) const MAX_SMALL_BYTES: usize = 16 * 1024;
+
+/// An instance that is taken for a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    is_short: bool,
+}
 
 /// What requests have to agree in to be joined.
 struct LaneKey {
@@ -59,6 +68,9 @@ struct State {
     is_closed: bool,
     /// Instances that nobody runs.
     num_idle: usize,
+    /// Runs that go on and are likely to be short, and when the last of them began.
+    num_short_runs: usize,
+    short_run_since: Option<Instant>,
     forecast: Forecast,
     /// When those who have gone were last looked for.
     swept_at: Option<Instant>,
@@ -76,6 +88,34 @@ struct Leaving {
 }
 
 impl State {
+    /// Lets one wait that was let in.
+    fn wait_in(&mut self, key: Option<LaneKey>, num_rows: usize, item: Item) {
+        let (now, priority) = (item.enqueued_at, item.batch.priority);
+        self.former.push_always(now, priority, key, num_rows, item);
+    }
+
+    /// Takes an idle instance for a run.
+    fn begin(&mut self, is_small: bool, now: Instant) -> Run {
+        let is_short = is_small && self.forecast.is_short();
+        self.num_idle -= 1;
+        if is_short {
+            self.num_short_runs += 1;
+            self.short_run_since = Some(now);
+        }
+        Run { is_short }
+    }
+
+    /// Tells whether an idle instance is to be woken for what waits: not if one that runs comes to it about as soon as a
+    /// thread wakes, which takes as long as many short runs.
+    fn has_idle_to_wake(&self, now: Instant) -> bool {
+        let is_ending = || {
+            let since = self.short_run_since.filter(|_| self.num_short_runs > 0);
+            let wait = self.forecast.wait(self.former.num_batches(), 1);
+            wait <= forecast::SHORT && since.is_some_and(|since| now < since + forecast::SHORT)
+        };
+        self.num_idle > 0 && self.former.num_items() > 0 && !is_ending()
+    }
+
     /// Makes room where callers have gone or are too late. Returns whether it looked, which it does now and then only.
     fn sweep(&mut self, now: Instant, leaving: &mut Leaving) -> bool {
         if self
@@ -120,6 +160,8 @@ impl Queue {
             former: BatchFormer::new(limits),
             is_closed: false,
             num_idle: num_instances,
+            num_short_runs: 0,
+            short_run_since: None,
             forecast: Forecast::default(),
             swept_at: None,
             unjoinable,
@@ -144,22 +186,30 @@ impl Queue {
         config.is_some_and(BatchingConfig::is_asked_for)
     }
 
+    /// Lets a request wait.
+    pub(crate) fn push(&self, item: Item) -> Result<(), ExecuteError> {
+        self.push_parts(item, Vec::new())
+    }
+
     /// Lets the parts of a request wait, all of them or none.
-    pub(crate) fn push(&self, items: Vec<Item>) -> Result<(), ExecuteError> {
-        let num_items = items.len();
-        let keys: Vec<_> = items.iter().map(|item| self.key(&item.batch)).collect();
+    pub(crate) fn push_parts(&self, first: Item, others: Vec<Item>) -> Result<(), ExecuteError> {
+        let has_others = !others.is_empty();
+        let keyed = |item: Item| (self.key(&item.batch), item);
+        let first = keyed(first);
+        let others: Vec<_> = others.into_iter().map(keyed).collect();
+        let now = first.1.enqueued_at;
         let mut leaving = Leaving::default();
         let mut state = self.lock();
-        let pushed = self.push_to(&mut state, items, keys, &mut leaving);
-        let has_idle = state.num_idle > 0;
+        let pushed = self.push_to(&mut state, first, others, &mut leaving);
+        let is_for_idle = state.has_idle_to_wake(now);
         drop(state);
         self.see_off(leaving);
         pushed?;
-        match (has_idle, num_items) {
+        match (is_for_idle, has_others) {
             // Whoever ends a run looks for the next.
             (false, _) => {}
-            (true, 1) => self.wake.notify_one(),
-            (true, _) => self.wake.notify_all(),
+            (true, false) => self.wake.notify_one(),
+            (true, true) => self.wake.notify_all(),
         }
         Ok(())
     }
@@ -167,45 +217,58 @@ impl Queue {
     fn push_to(
         &self,
         state: &mut State,
-        items: Vec<Item>,
-        keys: Vec<Option<(LaneKey, usize)>>,
+        (key, item): (Option<(LaneKey, usize)>, Item),
+        others: Vec<(Option<(LaneKey, usize)>, Item)>,
         leaving: &mut Leaving,
     ) -> Result<(), ExecuteError> {
         if state.is_closed {
-            leaving.gone.extend(items);
+            leaving.gone.push(item);
+            leaving
+                .gone
+                .extend(others.into_iter().map(|(_, item)| item));
             return Err(ExecuteError::Stopped);
         }
-        for (part_idx, (item, key)) in items.into_iter().zip(keys).enumerate() {
-            let key = key.filter(|(key, _)| !state.unjoinable.contains(&key.signature.name));
-            let (key, num_rows) = match key {
-                Some((key, num_rows)) => (Some(key), num_rows),
-                None => (None, self.max_rows()),
-            };
-            // Whoever lets the first part in lets all of them in.
-            if part_idx == 0 {
-                let mut verdict = self.admit(state, &key, num_rows, &item);
-                if verdict.is_err() && state.sweep(item.enqueued_at, leaving) {
-                    verdict = self.admit(state, &key, num_rows, &item);
-                }
-                if let Err(refused) = verdict {
-                    leaving.gone.push(item);
-                    return Err(refused);
-                }
-                if state.former.num_items() >= self.capacity {
-                    state.sweep(item.enqueued_at, leaving);
-                    let displaced = state.former.make_room(item.batch.priority);
-                    leaving.displaced.extend(displaced);
-                }
-            }
-            let (former, priority) = (&mut state.former, item.batch.priority);
-            former.push_always(item.enqueued_at, priority, key, num_rows, item);
+        let (key, num_rows) = self.lane(state, key);
+        let mut verdict = self.admit(state, &key, num_rows, &item);
+        if verdict.is_err() && state.sweep(item.enqueued_at, leaving) {
+            verdict = self.admit(state, &key, num_rows, &item);
+        }
+        if let Err(refused) = verdict {
+            leaving.gone.push(item);
+            leaving
+                .gone
+                .extend(others.into_iter().map(|(_, item)| item));
+            return Err(refused);
+        }
+        if state.former.num_items() >= self.capacity {
+            state.sweep(item.enqueued_at, leaving);
+            let displaced = state.former.make_room(item.batch.priority);
+            leaving.displaced.extend(displaced);
+        }
+        // Whoever lets the first part in lets all of them in.
+        state.wait_in(key, num_rows, item);
+        for (key, item) in others {
+            let (key, num_rows) = self.lane(state, key);
+            state.wait_in(key, num_rows, item);
         }
         Ok(())
+    }
+
+    /// Returns the lane that a request waits in, and for how many rows it counts there.
+    fn lane(&self, state: &State, key: Option<(LaneKey, usize)>) -> (Option<LaneKey>, usize) {
+        let key = key.filter(|(key, _)| !state.unjoinable.contains(&key.signature.name));
+        match key {
+            Some((key, num_rows)) => (Some(key), num_rows),
+            None => (None, self.max_rows()),
+        }
     }
 
     /// Tells those who leave, without the lock.
     fn see_off(&self, leaving: Leaving) {
         let Leaving { gone, displaced } = leaving;
+        if gone.is_empty() && displaced.is_empty() {
+            return;
+        }
         let now = Instant::now();
         for mut item in gone {
             item.is_wanted(now, self.is_batching_asked_for());
@@ -274,15 +337,19 @@ impl Queue {
         is_refused.then_some(ExecuteError::WouldBeLate { wait })
     }
 
-    /// Returns what every request of that urgency is told that comes at `now`, whatever it asks.
+    /// Returns what every request of that urgency is told that comes `now`, whatever it asks.
     pub(crate) fn refusal(
         &self,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
         deadline: Option<Instant>,
         priority: Priority,
     ) -> Option<ExecuteError> {
-        let mut leaving = Leaving::default();
         let mut state = self.lock();
+        if state.former.num_items() == 0 && !state.is_closed {
+            return None;
+        }
+        let now = now();
+        let mut leaving = Leaving::default();
         let mut refusal = self.refusal_of_any(&state, now, deadline, priority);
         if refusal.is_some() && state.sweep(now, &mut leaving) {
             refusal = self.refusal_of_any(&state, now, deadline, priority);
@@ -327,26 +394,27 @@ impl Queue {
     }
 
     /// Takes an instance for a run that will be short, where nobody waits for one. It is given back by [`Self::done`].
-    pub(crate) fn take_instance(&self) -> bool {
+    pub(crate) fn take_instance(&self, now: Instant) -> Option<Run> {
         let mut state = self.lock();
         let is_free = !state.is_closed
             && state.num_idle > 0
             && state.former.num_items() == 0
             && state.forecast.is_short();
-        state.num_idle -= usize::from(is_free);
-        is_free
+        is_free.then(|| state.begin(true, now))
     }
 
-    /// Gives back the instance of a run that is over, and says how long it took, if that says something.
-    pub(crate) fn done(&self, run: Option<Duration>) {
+    /// Gives back the instance of a run that is over, and says how long it took, if that says something. Whoever `stays`
+    /// asks for what to run next at once.
+    pub(crate) fn done(&self, run: &Run, took: Option<Duration>, stays: bool) {
         let mut state = self.lock();
-        if let Some(run) = run {
-            state.forecast.ran(run);
+        if let Some(took) = took {
+            state.forecast.ran(took);
         }
         state.num_idle += 1;
+        state.num_short_runs -= usize::from(run.is_short);
         let (has_items, is_closed) = (state.former.num_items() > 0, state.is_closed);
         drop(state);
-        match (has_items, is_closed) {
+        match (has_items && !stays, is_closed) {
             (_, true) => self.wake.notify_all(),
             (true, false) => self.wake.notify_one(),
             (false, false) => {}
@@ -354,7 +422,7 @@ impl Queue {
     }
 
     /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty.
-    pub(crate) fn pop(&self) -> Option<Vec<Item>> {
+    pub(crate) fn pop(&self) -> Option<(Together<Item>, Run)> {
         let mut state = self.lock();
         loop {
             if state.num_idle == 0 {
@@ -365,12 +433,14 @@ impl Queue {
             let now = Instant::now();
             match state.former.poll(now) {
                 Decision::Run(items) => {
-                    state.num_idle -= 1;
-                    if state.former.num_items() > 0 {
+                    let num_bytes = items.iter().map(|item| item.batch.num_bytes());
+                    let is_small = num_bytes.sum::<usize>() <= MAX_SMALL_BYTES;
+                    let run = state.begin(is_small, now);
+                    if state.has_idle_to_wake(now) {
                         // Somebody else has to look after what is left, however long it still waits.
                         self.wake.notify_one();
                     }
-                    return Some(items);
+                    return Some((items, run));
                 }
                 Decision::WaitUntil(until) => {
                     let left = until.saturating_duration_since(now);

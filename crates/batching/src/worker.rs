@@ -12,6 +12,7 @@ use salver_tensor::Tensor;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::former::Together;
 use crate::join::{self, Joined};
 use crate::queue::{self, Queue};
 use crate::{Batch, ExecuteError, Executed, ExecutorConfig};
@@ -36,10 +37,10 @@ pub(crate) struct Item {
 enum JointRun {
     /// The outputs of each.
     Answered(Vec<Outputs>),
-    /// The engine refused requests for this signature.
-    Failed(Arc<Signature>),
-    /// Each has to be run alone.
-    None,
+    /// Each has to be run alone; the signature's requests failed together, unless they are no longer joined anyway.
+    Failed(Option<Arc<Signature>>),
+    /// They are not to be joined.
+    NotTried,
 }
 
 impl Item {
@@ -123,9 +124,12 @@ impl Worker {
         self.instance.as_ref()?.host()
     }
 
-    /// Runs one request alone. Returns how long that took.
-    pub(crate) fn run_one(&mut self, batch: &Batch) -> (Result<Outputs, BackendError>, Duration) {
-        let started_at = Instant::now();
+    /// Runs one request alone, now. Returns how long that took.
+    pub(crate) fn run_one(
+        &mut self,
+        batch: &Batch,
+        started_at: Instant,
+    ) -> (Result<Outputs, BackendError>, Duration) {
         let answer = self.run_batch(batch);
         let run = started_at.elapsed();
         if let Ok(outputs) = &answer {
@@ -141,10 +145,10 @@ impl Worker {
     }
 
     /// Answers requests, together if they can be. Returns how long the last run took, if anything was run.
-    pub(crate) fn answer(&mut self, mut items: Vec<Item>) -> Option<Duration> {
+    pub(crate) fn answer(&mut self, mut items: Together<Item>) -> Option<Duration> {
         let now = Instant::now();
         items.retain_mut(|item| item.is_wanted(now, self.queue.is_batching_asked_for()));
-        let failed = match self.run_joined(&items) {
+        let (failed, mut started_at) = match self.run_joined(&items) {
             JointRun::Answered(outputs) => {
                 let run = now.elapsed();
                 for (item, outputs) in items.into_iter().zip(outputs) {
@@ -152,24 +156,24 @@ impl Worker {
                 }
                 return Some(run);
             }
-            JointRun::Failed(signature) => Some(signature),
-            JointRun::None => None,
+            JointRun::Failed(signature) => (signature, Instant::now()),
+            JointRun::NotTried => (None, now),
         };
         let num_items = items.len();
         let (mut last_run, mut num_answered) = (None, 0);
         for mut item in items {
-            let started_at = Instant::now();
             // The others' runs may have taken long.
             if !item.is_wanted(started_at, self.queue.is_batching_asked_for()) {
                 continue;
             }
             item.is_started.store(true, Ordering::Release);
-            let (answer, run) = self.run_one(&item.batch);
+            let (answer, run) = self.run_one(&item.batch, started_at);
             if answer.is_ok() {
                 num_answered += 1;
                 last_run = Some(run);
             }
             item.answer(answer, started_at, run);
+            started_at += run;
         }
         if let Some(signature) = failed.filter(|_| num_answered == num_items) {
             self.count_joint_failure(&signature);
@@ -215,7 +219,7 @@ impl Worker {
     /// Runs requests as one, if they can be joined.
     fn run_joined(&mut self, items: &[Item]) -> JointRun {
         let Some((joined, first)) = self.join(items) else {
-            return JointRun::None;
+            return JointRun::NotTried;
         };
         for item in items {
             item.is_started.store(true, Ordering::Release);
@@ -233,7 +237,7 @@ impl Worker {
             hold: None,
         };
         let Ok(outputs) = self.run_batch(&batch) else {
-            return JointRun::Failed(batch.signature);
+            return JointRun::Failed(Some(batch.signature));
         };
         match joined.split(&outputs) {
             Ok(answers) => {
@@ -242,7 +246,7 @@ impl Worker {
             }
             Err(error) => {
                 self.stop_joining(&batch.signature, &error.to_string());
-                JointRun::None
+                JointRun::Failed(None)
             }
         }
     }
@@ -250,16 +254,16 @@ impl Worker {
     /// Joins requests, with the first of them; `None` if they are to be run alone.
     fn join<'a>(&self, items: &'a [Item]) -> Option<(Joined, &'a Batch)> {
         let config = self.queue.batching()?;
-        let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
-        let first = *batches.first()?;
-        let num_rows = batches.iter().map(|batch| queue::num_rows(batch));
+        let first = &*items.first()?.batch;
+        let num_rows = items.iter().map(|item| queue::num_rows(&item.batch));
         let num_rows = num_rows.sum::<Option<usize>>()?;
-        if batches.len() == 1
+        if items.len() == 1
             && (config.allowed_size(num_rows) == num_rows
                 || self.queue.is_unjoinable(&first.signature))
         {
             return None;
         }
+        let batches: Vec<&Batch> = items.iter().map(|item| &*item.batch).collect();
         // A panic here would end the thread.
         let join = |_: &Self| Ok(join::join(&batches, config));
         let joined = self.guard(join).ok()?.ok()?;

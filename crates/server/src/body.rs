@@ -1,11 +1,14 @@
 //! Takes in a request's body: within the budget, within time, inflated if need be.
 
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use salver_protocol::rope::Rope;
@@ -25,6 +28,8 @@ const MAX_DISCARDED_BYTES: usize = 8 << 20;
 const MAX_DISCARD_TIME: Duration = Duration::from_secs(1);
 /// What a piece of a body costs beside its bytes, so that a flood of tiny ones is counted too.
 const FRAME_OVERHEAD_BYTES: usize = 64;
+/// How exactly timers end: what is due within that is due.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
 /// The pace below which a body is a way of holding on to a connection: slower than any modem.
 const MIN_BYTES_PER_SECOND: u64 = 1024;
 
@@ -42,6 +47,8 @@ struct Pace {
     started: Instant,
     silence: Duration,
     num_bytes: u64,
+    /// When whoever waits for the body gives up without being told.
+    is_awaited_until: Option<Instant>,
 }
 
 impl Pace {
@@ -62,9 +69,15 @@ impl Receiver {
                 started: Instant::now(),
                 silence,
                 num_bytes: 0,
+                is_awaited_until: None,
             },
             is_at_end,
         }
+    }
+
+    /// Says when whoever waits for the body gives up by itself.
+    pub(crate) fn await_until(&mut self, deadline: Option<Instant>) {
+        self.pace.is_awaited_until = deadline;
     }
 
     /// Tells whether it is announced to be short: it is here soon, and no work to look at.
@@ -78,13 +91,10 @@ impl Receiver {
         &mut self,
         reservation: &mut Reservation,
     ) -> Result<Option<Bytes>, ServeError> {
-        loop {
-            let due = self.pace.due(Instant::now());
-            let frame = tokio::time::timeout_at(due, self.body.frame()).await;
-            let Some(frame) = frame.map_err(|_| ServeError::BodyTimeout)? else {
-                self.is_at_end = true;
-                return Ok(None);
-            };
+        while !self.is_at_end {
+            let frame = self.frame().await?;
+            self.is_at_end = frame.is_none() || self.body.is_end_stream();
+            let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| ServeError::BodyBroken(error.to_string()))?;
             if let Ok(bytes) = frame.into_data() {
                 reservation.grow(bytes.len() + FRAME_OVERHEAD_BYTES)?;
@@ -92,6 +102,32 @@ impl Receiver {
                 return Ok(Some(bytes));
             }
         }
+        Ok(None)
+    }
+
+    /// Waits for a frame while the sender keeps pace. What is here already needs no clock, and whoever gives up earlier
+    /// than the frame is due needs no second timer.
+    async fn frame(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, ServeError> {
+        let (body, pace) = (&mut self.body, self.pace);
+        let mut due = None;
+        let mut timer = None;
+        poll_fn(|context| {
+            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
+                return Poll::Ready(Ok(frame));
+            }
+            let now = Instant::now();
+            let due = *due.get_or_insert_with(|| pace.due(now));
+            if due <= now + TIMER_GRAIN {
+                return Poll::Ready(Err(ServeError::BodyTimeout));
+            }
+            if pace.is_awaited_until.is_some_and(|until| until <= due) {
+                return Poll::Pending;
+            }
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            let elapsed = timer.as_mut().poll(context);
+            elapsed.map(|()| Err(ServeError::BodyTimeout))
+        })
+        .await
     }
 
     /// Returns the whole body as the frames it came in.
@@ -109,6 +145,9 @@ impl Receiver {
     /// Throws away a body that the answer did not need, so that the connection can be used again; returns whether that
     /// succeeded. A body that is long or slow is not worth it: closing the connection is cheaper.
     pub(crate) async fn discard(&mut self) -> bool {
+        if self.is_at_end {
+            return true;
+        }
         let discarding = async {
             let mut left = MAX_DISCARDED_BYTES;
             while !self.is_at_end {
@@ -180,6 +219,7 @@ mod tests {
             started,
             silence: Duration::from_secs(30),
             num_bytes,
+            is_awaited_until: None,
         };
         assert_eq!(pace(0).due(started), at(30));
         assert_eq!(pace(1 << 20).due(at(5)), at(35), "fast so far, silent now");

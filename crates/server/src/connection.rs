@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Version};
+use hyper::body::Incoming as Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -96,8 +98,8 @@ async fn serve(incoming: Incoming, app: Arc<App>, mut phase: watch::Receiver<Pha
     }
     let service = service_fn({
         let (app, ledger) = (Arc::clone(&app), Arc::clone(&ledger));
-        move |request| {
-            let busy = Busy::begin(&ledger);
+        move |request: Request<Body>| {
+            let busy = Busy::begin(&ledger, request.version() < Version::HTTP_2);
             let app = Arc::clone(&app);
             async move {
                 let response = app.handle(request, speaks, peer).await;
@@ -184,6 +186,7 @@ fn limits(app: &App, speaks: Speaks) -> Limits {
             .map(|age| lifetime::scattered(age, app.ids.next())),
         age_grace: channel.max_connection_age_grace,
         max_idle: for_grpc(channel.max_connection_idle),
+        max_rest: app.config.header_timeout.max(IDLE_TIMEOUT),
     }
 }
 
@@ -192,8 +195,8 @@ fn builder(config: &ServerConfig) -> auto::Builder<StreamExecutor> {
     let mut builder = auto::Builder::new(StreamExecutor);
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout.max(IDLE_TIMEOUT))
+        // The connection's lifetime bounds it, with one timer for all requests.
+        .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(HTTP1_BUFFER_BYTES);
     builder

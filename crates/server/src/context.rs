@@ -12,9 +12,9 @@ use crate::listen::Peer;
 use crate::status::ServeError;
 
 /// The header that carries a request's id, both ways.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The W3C header that carries a trace, both ways.
-pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The header, and gRPC's metadata, that says how urgent a request is.
 pub(crate) const PRIORITY: HeaderName = HeaderName::from_static("x-salver-priority");
 /// Longer ids are not taken up: they would go into every log line.

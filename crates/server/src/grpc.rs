@@ -47,6 +47,7 @@ const MESSAGE_ESCAPES: &AsciiSet = &CONTROLS.add(b'%');
 /// Answers one call.
 pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody> {
     let deadline = grpc_timeout(&call.headers).map(|timeout| call.context.started + timeout);
+    call.body.await_until(deadline);
     let mut work = Work::begin(app, "grpc", call.context.clone(), deadline);
     let result = {
         let step = pin!(respond(&mut work, call));

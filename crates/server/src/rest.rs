@@ -33,6 +33,7 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Answers one request.
 pub(crate) async fn answer(app: &App, call: &mut Call) -> Response<ResponseBody> {
     let deadline = Some(call.context.started + app.config.rest_timeout);
+    call.body.await_until(deadline);
     let mut work = Work::begin(app, "rest", call.context.clone(), deadline);
     let result = {
         let step = pin!(respond(&mut work, call));

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use smallvec::smallvec;
 
 use super::*;
 
@@ -56,7 +57,7 @@ impl Pushed {
 fn drain(former: &mut BatchFormer<u8, Item>, now: Instant) -> Vec<Vec<Item>> {
     let mut batches = Vec::new();
     while let Decision::Run(items) = former.poll(now) {
-        batches.push(items);
+        batches.push(items.into_vec());
     }
     batches
 }
@@ -90,7 +91,7 @@ proptest! {
             }
             if is_free[number] {
                 match former.poll(now) {
-                    Decision::Run(items) => left.push(items),
+                    Decision::Run(items) => left.push(items.into_vec()),
                     Decision::WaitUntil(until) => {
                         prop_assert!(until > now && until <= now + millis(delay));
                         prop_assert!(former.num_items() > 0);
@@ -148,7 +149,7 @@ proptest! {
                 prop_assert_eq!(items.first(), first);
                 let lane = items[0].0;
                 let of_lane = waiting.iter().filter(|waits| waits.0 == lane).copied();
-                prop_assert_eq!(&items, &of_lane.take(items.len()).collect::<Vec<_>>());
+                prop_assert_eq!(items.to_vec(), of_lane.take(items.len()).collect::<Vec<_>>());
                 prop_assert!(items.iter().map(|item| item.1).sum::<usize>() <= max_rows);
                 waiting.retain(|waits| !items.contains(waits));
             }
@@ -199,7 +200,7 @@ fn a_batch_waits_until_it_is_full_or_old() {
     former.push(start + millis(3), NORMAL, 0, 2, "b").unwrap();
     assert_eq!(
         former.poll(start + millis(3)),
-        Decision::Run(vec!["a", "b"])
+        Decision::Run(smallvec!["a", "b"])
     );
     former.push(start + millis(4), NORMAL, 0, 1, "c").unwrap();
     former.push(start + millis(5), NORMAL, 1, 1, "d").unwrap();
@@ -207,12 +208,18 @@ fn a_batch_waits_until_it_is_full_or_old() {
         former.poll(start + millis(5)),
         Decision::WaitUntil(start + millis(14))
     );
-    assert_eq!(former.poll(start + millis(14)), Decision::Run(vec!["c"]));
+    assert_eq!(
+        former.poll(start + millis(14)),
+        Decision::Run(smallvec!["c"])
+    );
     assert_eq!(
         former.poll(start + millis(14)),
         Decision::WaitUntil(start + millis(15))
     );
-    assert_eq!(former.poll(start + millis(15)), Decision::Run(vec!["d"]));
+    assert_eq!(
+        former.poll(start + millis(15)),
+        Decision::Run(smallvec!["d"])
+    );
     assert_eq!(former.poll(start + millis(15)), Decision::Idle);
 }
 
@@ -222,10 +229,10 @@ fn a_batch_does_not_wait_when_another_is_behind_it_or_all_is_over() {
     let now = Instant::now();
     former.push(now, NORMAL, 0, 3, "a").unwrap();
     former.push(now, NORMAL, 0, 2, "b").unwrap();
-    assert_eq!(former.poll(now), Decision::Run(vec!["a"]));
+    assert_eq!(former.poll(now), Decision::Run(smallvec!["a"]));
     assert_eq!(former.poll(now), Decision::WaitUntil(now + millis(10)));
     former.close();
-    assert_eq!(former.poll(now), Decision::Run(vec!["b"]));
+    assert_eq!(former.poll(now), Decision::Run(smallvec!["b"]));
 }
 
 #[test]
@@ -236,7 +243,7 @@ fn the_batch_whose_first_request_came_first_goes_first() {
         former.push(now, NORMAL, lane, 1, item).unwrap();
     }
     let batches: Vec<_> = std::iter::from_fn(|| match former.poll(now) {
-        Decision::Run(items) => Some(items),
+        Decision::Run(items) => Some(items.into_vec()),
         Decision::WaitUntil(_) | Decision::Idle => None,
     })
     .collect();
@@ -260,8 +267,8 @@ fn nothing_holds_back_what_is_always_let_in() {
     former.push_always(now, NORMAL, 0, 4, "b");
     assert!(!former.would_join(NORMAL, &0, 1));
     assert_eq!((former.num_items(), former.num_batches()), (2, 2));
-    assert_eq!(former.poll(now), Decision::Run(vec!["a"]));
-    assert_eq!(former.poll(now), Decision::Run(vec!["b"]));
+    assert_eq!(former.poll(now), Decision::Run(smallvec!["a"]));
+    assert_eq!(former.poll(now), Decision::Run(smallvec!["b"]));
 }
 
 #[test]
@@ -313,7 +320,10 @@ fn an_urgent_request_is_never_in_the_batch_of_another_nor_behind_it() {
     assert_eq!(former.poll(now), Decision::WaitUntil(now + millis(10)));
     let later = now + millis(10);
     for expected in [["h1", "h2"], ["n1", "n2"], ["l1", "l2"]] {
-        assert_eq!(former.poll(later), Decision::Run(expected.to_vec()));
+        assert_eq!(
+            former.poll(later),
+            Decision::Run(expected.into_iter().collect())
+        );
     }
 }
 
@@ -323,7 +333,7 @@ fn an_urgent_request_that_waits_for_more_holds_up_nobody() {
     let now = Instant::now();
     former.push(now, Priority::High, 0, 1, "h").unwrap();
     former.push(now, Priority::Low, 0, 2, "l").unwrap();
-    assert_eq!(former.poll(now), Decision::Run(vec!["l"]));
+    assert_eq!(former.poll(now), Decision::Run(smallvec!["l"]));
     assert_eq!(former.poll(now), Decision::WaitUntil(now + millis(10)));
 }
 

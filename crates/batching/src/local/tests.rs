@@ -143,12 +143,22 @@ fn gated() -> (Behaviour, Receiver<()>, Sender<()>) {
     (Box::new(behaviour), has_started, let_go)
 }
 
+/// Waits for an answer until its deadline.
+async fn execute(executor: &LocalExecutor, batch: Batch) -> Result<Executed, ExecuteError> {
+    match batch.deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, executor.execute(batch))
+            .await
+            .expect("told when polled after it"),
+        None => executor.execute(batch).await,
+    }
+}
+
 fn spawn(
     executor: &Arc<LocalExecutor>,
     batch: Batch,
 ) -> tokio::task::JoinHandle<Result<Executed, ExecuteError>> {
     let executor = Arc::clone(executor);
-    tokio::spawn(async move { executor.execute(batch).await })
+    tokio::spawn(async move { execute(&executor, batch).await })
 }
 
 fn value(result: Result<Executed, ExecuteError>) -> f32 {
@@ -265,7 +275,7 @@ async fn a_deadline_ends_the_wait_in_the_queue_and_the_batch_never_runs() {
         hold: None,
         ..batch(2.0, &[0])
     };
-    let error = executor.execute(late).await.unwrap_err();
+    let error = execute(&executor, late).await.unwrap_err();
     assert_eq!(
         error,
         ExecuteError::DeadlineExceeded {
@@ -295,7 +305,8 @@ async fn a_deadline_ends_the_wait_for_a_run() {
     let is_pending = poll_once(&mut run).await;
     assert!(is_pending);
     has_started.recv().unwrap();
-    let error = run.await.unwrap_err();
+    let late = tokio::time::timeout_at(deadline, run).await;
+    let error = late.expect("told when polled").unwrap_err();
     assert_eq!(
         error,
         ExecuteError::DeadlineExceeded {

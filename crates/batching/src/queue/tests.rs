@@ -62,7 +62,7 @@ fn push_as(
         is_started: Arc::new(AtomicBool::new(false)),
         enqueued_at: now,
     };
-    queue.push(vec![item]).map(|()| reply)
+    queue.push(item).map(|()| reply)
 }
 
 /// Takes what is next for the only instance, whose last run took so long.
@@ -71,7 +71,7 @@ fn pop(queue: &Queue) -> usize {
     state.num_idle = 1;
     state.forecast.ran(RUN);
     drop(state);
-    queue.pop().map_or(0, |items| items.len())
+    queue.pop().map_or(0, |(items, _)| items.len())
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_refusal_is_told_beforehand_where_nothing_else_can_be_said() {
     let queue = queue(Some(RUN * 3));
     let now = Instant::now();
     let refusal = |priority, useful: Option<Duration>| {
-        queue.refusal(now, useful.map(|useful| now + useful), priority)
+        queue.refusal(|| now, useful.map(|useful| now + useful), priority)
     };
     let push = |priority| push_as(&queue, priority, now, None);
     assert_eq!(refusal(Priority::Low, Some(Duration::ZERO)), None, "idle");
@@ -253,16 +253,16 @@ fn a_full_queue_refuses_beforehand_whoever_cannot_take_a_place() {
         let now = Instant::now();
         let push = |priority| push_as(&queue, priority, now, None).unwrap();
         let mut waiting: Vec<Reply> = (0..9).map(|_| push(Priority::Normal)).collect();
-        assert_eq!(queue.refusal(now, None, Priority::Normal), None);
+        assert_eq!(queue.refusal(|| now, None, Priority::Normal), None);
         waiting.push(push(Priority::Normal));
         let full = Some(ExecuteError::QueueFull { capacity: 10 });
-        assert_eq!(queue.refusal(now, None, Priority::Normal), full);
-        assert_eq!(queue.refusal(now, None, Priority::Low), full);
-        assert_eq!(queue.refusal(now, None, Priority::High), None);
+        assert_eq!(queue.refusal(|| now, None, Priority::Normal), full);
+        assert_eq!(queue.refusal(|| now, None, Priority::Low), full);
+        assert_eq!(queue.refusal(|| now, None, Priority::High), None);
         // Callers that have gone make room here too.
         drop(waiting);
         let later = now + SWEEP_INTERVAL;
-        assert_eq!(queue.refusal(later, None, Priority::Normal), None);
+        assert_eq!(queue.refusal(|| later, None, Priority::Normal), None);
     }
 }
 
@@ -271,7 +271,7 @@ fn whoever_may_join_what_is_next_is_not_refused_beforehand() {
     let three = BatchingConfig::new(NonZeroUsize::new(3).unwrap());
     let queue = queue_of(Some(RUN * 2), Some(three));
     let now = Instant::now();
-    let refusal = |useful: Duration| queue.refusal(now, Some(now + useful), Priority::Normal);
+    let refusal = |useful: Duration| queue.refusal(|| now, Some(now + useful), Priority::Normal);
     let push = || push_as(&queue, Priority::Normal, now, None).unwrap();
     let _running = push();
     assert_eq!(pop(&queue), 1);

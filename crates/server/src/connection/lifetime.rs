@@ -22,12 +22,15 @@ pub(super) struct Limits {
     /// What requests in flight have after the greatest age.
     pub(super) age_grace: Option<Duration>,
     pub(super) max_idle: Option<Duration>,
+    /// From one HTTP/1.1 request's end to the next one's headers.
+    pub(super) max_rest: Duration,
 }
 
 /// What a connection's requests have done so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Activity {
     pub(super) has_asked: bool,
+    pub(super) is_http1: bool,
     pub(super) num_inflight: usize,
     /// The end of the last request, or the connection's begin.
     pub(super) last: Instant,
@@ -37,6 +40,7 @@ impl Activity {
     pub(super) fn none_since(now: Instant) -> Self {
         Self {
             has_asked: false,
+            is_http1: false,
             num_inflight: 0,
             last: now,
         }
@@ -65,9 +69,10 @@ impl Ledger {
 pub(super) struct Busy(Arc<Ledger>);
 
 impl Busy {
-    pub(super) fn begin(ledger: &Arc<Ledger>) -> Self {
+    pub(super) fn begin(ledger: &Arc<Ledger>, is_http1: bool) -> Self {
         let mut activity = ledger.lock();
         activity.has_asked = true;
+        activity.is_http1 = is_http1;
         activity.num_inflight += 1;
         drop(activity);
         Self(Arc::clone(ledger))
@@ -101,6 +106,7 @@ pub(super) struct Lifetime {
     retire_at: Option<Instant>,
     age_grace: Option<Duration>,
     max_idle: Option<Duration>,
+    max_rest: Duration,
     drained_at: Option<Instant>,
     is_closing: bool,
     cut_at: Option<Instant>,
@@ -113,6 +119,7 @@ impl Lifetime {
             retire_at: limits.max_age.map(|age| now + age),
             age_grace: limits.age_grace,
             max_idle: limits.max_idle,
+            max_rest: limits.max_rest,
             drained_at: None,
             is_closing: false,
             cut_at: None,
@@ -144,13 +151,19 @@ impl Lifetime {
         if is_due(self.cut_at) {
             return Step::Cut("requests in flight outlived the grace after the greatest age");
         }
-        if self.is_closing {
-            return Step::Wait(earliest([first_request_by, self.cut_at]));
+        let after = |rest: Duration| match activity.num_inflight {
+            0 => activity.last + rest,
+            _ => now + rest,
+        };
+        let is_at_rest = activity.has_asked && activity.is_http1;
+        let next_request_by = is_at_rest.then(|| after(self.max_rest));
+        if is_due(next_request_by) {
+            return Step::Cut("no further request in time");
         }
-        let idle_at = self.max_idle.map(|idle| match activity.num_inflight {
-            0 => activity.last + idle,
-            _ => now + idle,
-        });
+        if self.is_closing {
+            return Step::Wait(earliest([first_request_by, next_request_by, self.cut_at]));
+        }
+        let idle_at = self.max_idle.map(after);
         if is_due(self.retire_at) {
             self.cut_at = self.age_grace.map(|grace| now + grace);
         }
@@ -160,6 +173,7 @@ impl Lifetime {
         }
         Step::Wait(earliest([
             first_request_by,
+            next_request_by,
             self.retire_at,
             self.drained_at,
             idle_at,
@@ -197,6 +211,7 @@ mod tests {
         max_age: None,
         age_grace: None,
         max_idle: None,
+        max_rest: Duration::from_secs(100),
     };
 
     fn check(name: &str, limits: Limits, events: &[(u32, Event, Expected)]) {
@@ -251,6 +266,31 @@ mod tests {
             (5000, Nothing, Rest),
         ];
         check("asking", LIMITS, &asking);
+    }
+
+    #[test]
+    fn an_http1_connection_at_rest_is_cut_and_a_busy_one_is_not() {
+        let start = Instant::now();
+        let at = |second: u32| start + SECOND * second;
+        let mut lifetime = Lifetime::new(&LIMITS, start);
+        let mut activity = Activity {
+            has_asked: true,
+            is_http1: true,
+            num_inflight: 1,
+            last: start,
+        };
+        let busy = lifetime.step(at(500), activity);
+        assert_eq!(busy, Step::Wait(Some(at(600))));
+        activity.num_inflight = 0;
+        activity.last = at(550);
+        let resting = lifetime.step(at(600), activity);
+        assert_eq!(resting, Step::Wait(Some(at(650))));
+        lifetime.drain(at(610), activity);
+        assert_eq!(lifetime.step(at(610), activity), Step::Close);
+        // Half of a request's headers came, and no more.
+        assert_eq!(lifetime.step(at(620), activity), Step::Wait(Some(at(650))));
+        let cut = lifetime.step(at(650), activity);
+        assert!(matches!(cut, Step::Cut(_)), "{cut:?}");
     }
 
     #[test]

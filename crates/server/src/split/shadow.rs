@@ -2,6 +2,7 @@
 //!
 //! Tensors are shared, not copied, and stay counted in the budget of bytes until the last shadow is done with them.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::infer::{self, Job};
 use crate::inference::{self, Question};
 use crate::status::ServeError;
 use crate::tasks::Tasks;
-use crate::work::{Work, refusal};
+use crate::work::{Work, refusal, until};
 
 /// Requests that shadows work on at once, over all models: some for every core, and no more waiting than a slow shadow
 /// answers in a second or two. Others are dropped.
@@ -148,8 +149,12 @@ async fn run(
     let handle = split.find(manager, target).map_err(ServeError::Lookup)?;
     let batch = asked.batch(&handle)?;
     let metrics = Arc::clone(handle.metrics(&batch.signature.name));
-    let executed = handle.executor().execute(batch).await;
-    let Executed { queue, run, .. } = executed.map_err(ServeError::Execute)?;
+    let deadline = batch.deadline;
+    let step = pin!(async {
+        let executed = handle.executor().execute(batch).await;
+        executed.map_err(ServeError::Execute)
+    });
+    let Executed { queue, run, .. } = until(deadline, step).await?;
     metrics.observe(Phase::Queue, queue);
     metrics.observe(Phase::Run, run);
     Ok(())
