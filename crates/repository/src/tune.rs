@@ -26,7 +26,7 @@ use rows::Rows;
 use crate::{BatchingSettings, ModelSettings};
 
 /// How long the runs of one measurement may take together, the first aside.
-const BUDGET: Duration = Duration::from_millis(250);
+const BUDGET: Duration = Duration::from_millis(300);
 
 /// The most rows of a run that is measured: what comes after gains little, and makes the others wait.
 const MAX_ROWS: usize = 128;
@@ -41,6 +41,9 @@ const NUM_RUNS: RangeInclusive<usize> = 3..=6;
 
 /// How long the runs of one size go on beyond the least, together.
 const SIZE_BUDGET: Duration = Duration::from_millis(1);
+
+/// How long they go on at all: what runs for so long is disturbed little, and the time is better spent on more rows.
+const MAX_SIZE_BUDGET: Duration = Duration::from_millis(20);
 
 /// The rows of the run that is compared with runs of one row each.
 const NUM_COMPARED_ROWS: usize = 3;
@@ -106,7 +109,7 @@ impl fmt::Debug for Tuned {
 /// Loads a model and measures it; `open` is `None` where it is not to be run for that. `name` is the model's, for logs.
 ///
 /// # Blocking
-/// Until the model is loaded and was run: once, or for a quarter of a second for what runs cost and as long for whether
+/// Until the model is loaded and was run: once, or for three tenths of a second for what runs cost and as long for whether
 /// rows are independent; both twice where a core each is tried, for which it is loaded once more. Measurements wait for
 /// each other.
 ///
@@ -291,7 +294,7 @@ impl<'a> Trial<'a> {
             }
             let run = self.outcome(signature, Some(inputs.to_vec()))?.run;
             (shortest, sum) = (shortest.min(run), sum + run);
-            if sum + run > budget {
+            if sum > MAX_SIZE_BUDGET || sum + run > budget {
                 break;
             }
         }
