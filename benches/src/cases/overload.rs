@@ -60,7 +60,7 @@ fn play(
     let usual_length = bench.scale.turn * 4;
     let length = bench.scale.overload.unwrap_or(usual_length);
     closed(target, NUM_CONNECTIONS, Until::Count(100))?.check(name)?;
-    let mut capacity = capacity_of(bench, target, name)?;
+    let mut capacity = capacity_of(bench, target, name, length)?;
     let usual_rate = USUAL * capacity;
     let tail = open(target, usual_rate, usual_length)?.millis(0.99);
     bench.tell(&format!(
@@ -69,10 +69,15 @@ fn play(
     let memory = server.process.memory()? as f64;
     for &(factor, share) in overloads {
         let sample = open(target, factor * capacity, length)?;
-        // What else the machine does changes from minute to minute: the capacity is that before and after.
-        let after = capacity_of(bench, target, name)?;
-        let goodput = sample.rate_within(PATIENCE) / f64::midpoint(capacity, after);
-        capacity = after;
+        // What else the machine does changes from minute to minute: the capacity is that before and after. A peer is busy
+        // long after with what it did not refuse: only what it could do before says something.
+        let mut usual = capacity;
+        if is_ours {
+            let after = capacity_of(bench, target, name, length)?;
+            usual = f64::midpoint(capacity, after);
+            capacity = after;
+        }
+        let goodput = sample.rate_within(PATIENCE) / usual;
         let p99 = sample.millis(0.99);
         let refusal = quantile_millis(&sample.refusals, 0.99);
         let case = format!("overload, {factor} times");
@@ -119,9 +124,9 @@ fn play(
     Ok(())
 }
 
-/// Measures what a server answers to clients that wait, a second.
-fn capacity_of(bench: &mut Bench, target: &Target, name: &str) -> Result<f64> {
-    let until = Until::Elapsed(bench.scale.turn * 2);
+/// Measures what a server answers to clients that wait, a second, for a part of the length of an overload.
+fn capacity_of(bench: &mut Bench, target: &Target, name: &str, overload: Duration) -> Result<f64> {
+    let until = Until::Elapsed((bench.scale.turn * 2).max(overload / 4));
     let capacity = closed(target, NUM_CONNECTIONS, until)?.check(name)?.rate();
     bench
         .report
