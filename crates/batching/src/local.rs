@@ -147,6 +147,7 @@ impl LocalExecutor {
         let (sender, reply) = oneshot::channel();
         let is_started = Arc::new(AtomicBool::new(false));
         let item = Item {
+            num_bytes: batch.num_bytes(),
             batch: Box::new(batch),
             reply: sender,
             is_started: Arc::clone(&is_started),
@@ -163,8 +164,7 @@ impl LocalExecutor {
         if !is_for_here {
             return Err(batch);
         }
-        let now = Instant::now();
-        let Some(run) = self.queue.take_instance(now) else {
+        let Some(run) = self.queue.take_instance() else {
             return Err(batch);
         };
         let mut taken = Taken::new(&self.queue, run);
@@ -174,7 +174,7 @@ impl LocalExecutor {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            let (outputs, took) = worker.run_one(&batch, now);
+            let (outputs, took) = worker.run_one(&batch, Instant::now());
             taken.took = worker.tell(outputs.is_ok().then_some(took));
             let executed = outputs.map(|outputs| Executed {
                 outputs,

@@ -20,6 +20,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 /// The largest inputs, in bytes, of a run that is expected to be as short as those before it.
 pub(crate) const MAX_SMALL_BYTES: usize = 16 * 1024;
 
+/// How long a request may wait beside an idle instance for a run that was expected to be short and is not.
+const WATCH_INTERVAL: Duration = Duration::from_millis(1);
+
 /// An instance that is taken for a run.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -68,9 +71,10 @@ struct State {
     is_closed: bool,
     /// Instances that nobody runs.
     num_idle: usize,
-    /// Runs that go on and are likely to be short, and when the last of them began.
+    /// Runs of instance threads that are likely to be short: who runs them asks for more.
     num_short_runs: usize,
-    short_run_since: Option<Instant>,
+    /// Whether an idle instance thread looks again soon, in case such a run is not short.
+    is_watched: bool,
     forecast: Forecast,
     /// When those who have gone were last looked for.
     swept_at: Option<Instant>,
@@ -94,26 +98,21 @@ impl State {
         self.former.push_always(now, priority, key, num_rows, item);
     }
 
-    /// Takes an idle instance for a run.
-    fn begin(&mut self, is_small: bool, now: Instant) -> Run {
+    /// Takes an idle instance for a run of an instance thread.
+    fn begin(&mut self, is_small: bool) -> Run {
         let is_short = is_small && self.forecast.is_short();
         self.num_idle -= 1;
-        if is_short {
-            self.num_short_runs += 1;
-            self.short_run_since = Some(now);
-        }
+        self.num_short_runs += usize::from(is_short);
         Run { is_short }
     }
 
     /// Tells whether an idle instance is to be woken for what waits: not if one that runs comes to it about as soon as a
-    /// thread wakes, which takes as long as many short runs.
-    fn has_idle_to_wake(&self, now: Instant) -> bool {
-        let is_ending = || {
-            let since = self.short_run_since.filter(|_| self.num_short_runs > 0);
-            let wait = self.forecast.wait(self.former.num_batches(), 1);
-            wait <= forecast::SHORT && since.is_some_and(|since| now < since + forecast::SHORT)
-        };
-        self.num_idle > 0 && self.former.num_items() > 0 && !is_ending()
+    /// thread wakes, which takes as long as many short runs, and somebody watches that it does.
+    fn has_idle_to_wake(&self) -> bool {
+        let is_ending = self.num_short_runs > 0
+            && self.is_watched
+            && self.forecast.wait(self.former.num_batches(), 1) <= forecast::SHORT;
+        self.num_idle > 0 && self.former.num_items() > 0 && !is_ending
     }
 
     /// Makes room where callers have gone or are too late. Returns whether it looked, which it does now and then only.
@@ -161,7 +160,7 @@ impl Queue {
             is_closed: false,
             num_idle: num_instances,
             num_short_runs: 0,
-            short_run_since: None,
+            is_watched: false,
             forecast: Forecast::default(),
             swept_at: None,
             unjoinable,
@@ -197,11 +196,10 @@ impl Queue {
         let keyed = |item: Item| (self.key(&item.batch), item);
         let first = keyed(first);
         let others: Vec<_> = others.into_iter().map(keyed).collect();
-        let now = first.1.enqueued_at;
         let mut leaving = Leaving::default();
         let mut state = self.lock();
         let pushed = self.push_to(&mut state, first, others, &mut leaving);
-        let is_for_idle = state.has_idle_to_wake(now);
+        let is_for_idle = state.has_idle_to_wake();
         drop(state);
         self.see_off(leaving);
         pushed?;
@@ -394,13 +392,15 @@ impl Queue {
     }
 
     /// Takes an instance for a run that will be short, where nobody waits for one. It is given back by [`Self::done`].
-    pub(crate) fn take_instance(&self, now: Instant) -> Option<Run> {
+    pub(crate) fn take_instance(&self) -> Option<Run> {
         let mut state = self.lock();
         let is_free = !state.is_closed
             && state.num_idle > 0
             && state.former.num_items() == 0
             && state.forecast.is_short();
-        is_free.then(|| state.begin(true, now))
+        state.num_idle -= usize::from(is_free);
+        // Who borrows it does not ask for more.
+        is_free.then_some(Run { is_short: false })
     }
 
     /// Gives back the instance of a run that is over, and says how long it took, if that says something. Whoever `stays`
@@ -433,10 +433,9 @@ impl Queue {
             let now = Instant::now();
             match state.former.poll(now) {
                 Decision::Run(items) => {
-                    let num_bytes = items.iter().map(|item| item.batch.num_bytes());
-                    let is_small = num_bytes.sum::<usize>() <= MAX_SMALL_BYTES;
-                    let run = state.begin(is_small, now);
-                    if state.has_idle_to_wake(now) {
+                    let num_bytes: usize = items.iter().map(|item| item.num_bytes).sum();
+                    let run = state.begin(num_bytes <= MAX_SMALL_BYTES);
+                    if state.has_idle_to_wake() {
                         // Somebody else has to look after what is left, however long it still waits.
                         self.wake.notify_one();
                     }
@@ -448,6 +447,12 @@ impl Queue {
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Decision::Idle if state.is_closed => return None,
+                Decision::Idle if state.num_short_runs > 0 && !state.is_watched => {
+                    state.is_watched = true;
+                    let waited = self.wake.wait_timeout(state, WATCH_INTERVAL);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state.is_watched = false;
+                }
                 Decision::Idle => {
                     let waited = self.wake.wait(state);
                     state = waited.unwrap_or_else(PoisonError::into_inner);

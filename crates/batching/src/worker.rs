@@ -27,6 +27,8 @@ const MAX_THREAD_NAME_BYTES: usize = 15;
 pub(crate) struct Item {
     /// Boxed, as it is moved from the caller to a lane to a batch.
     pub(crate) batch: Box<Batch>,
+    /// The memory that its inputs take.
+    pub(crate) num_bytes: usize,
     pub(crate) reply: oneshot::Sender<Result<Executed, ExecuteError>>,
     /// Set when the engine begins, so that a caller whose time is up knows what it waited for.
     pub(crate) is_started: Arc<AtomicBool>,

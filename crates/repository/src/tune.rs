@@ -42,7 +42,8 @@ const NUM_RUNS: RangeInclusive<usize> = 3..=6;
 /// How long the runs of one size go on beyond the least, together.
 const SIZE_BUDGET: Duration = Duration::from_millis(1);
 
-/// How long they go on at all: what runs for so long is disturbed little, and the time is better spent on more rows.
+/// How long they go on at all where their time is plausible, no more than twice that of half the rows: the time is better
+/// spent on more rows.
 const MAX_SIZE_BUDGET: Duration = Duration::from_millis(20);
 
 /// The rows of the run that is compared with runs of one row each.
@@ -261,7 +262,10 @@ impl<'a> Trial<'a> {
                 break;
             };
             let left = budget.saturating_sub(started_at.elapsed());
-            let Some(run) = self.shortest(signature, &inputs, left) else {
+            let plausible = costs
+                .at(num_rows / 2)
+                .map_or(Duration::ZERO, |half| half * 2);
+            let Some(run) = self.shortest(signature, &inputs, left, plausible) else {
                 break;
             };
             costs.push(num_rows, run);
@@ -286,6 +290,7 @@ impl<'a> Trial<'a> {
         signature: &Arc<Signature>,
         inputs: &[Tensor],
         budget: Duration,
+        plausible: Duration,
     ) -> Option<Duration> {
         let (mut shortest, mut sum) = (Duration::MAX, Duration::ZERO);
         for run_idx in 0..*NUM_RUNS.end() {
@@ -294,7 +299,8 @@ impl<'a> Trial<'a> {
             }
             let run = self.outcome(signature, Some(inputs.to_vec()))?.run;
             (shortest, sum) = (shortest.min(run), sum + run);
-            if sum > MAX_SIZE_BUDGET || sum + run > budget {
+            let is_enough = sum > MAX_SIZE_BUDGET && (run_idx > 0 || run <= plausible);
+            if is_enough || sum + run > budget {
                 break;
             }
         }

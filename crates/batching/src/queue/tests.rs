@@ -59,6 +59,7 @@ fn push_as(
             hold: None,
         }),
         reply: sender,
+        num_bytes: 4,
         is_started: Arc::new(AtomicBool::new(false)),
         enqueued_at: now,
     };
@@ -281,4 +282,61 @@ fn whoever_may_join_what_is_next_is_not_refused_beforehand() {
     assert_eq!(refusal(RUN * 3), None);
     let wait = RUN + RUN / 2;
     assert_eq!(refusal(RUN * 2), Some(ExecuteError::WouldBeLate { wait }));
+}
+
+/// A queue before two idle instances whose runs were short so far.
+fn queue_of_short_runs() -> Queue {
+    let queue = Queue {
+        num_instances: 2,
+        ..queue(None)
+    };
+    let mut state = queue.lock();
+    state.num_idle = 2;
+    for _ in 0..100 {
+        state.forecast.ran(Duration::from_micros(10));
+    }
+    drop(state);
+    queue
+}
+
+#[test]
+fn an_idle_instance_sleeps_while_short_runs_are_watched() {
+    let queue = queue_of_short_runs();
+    let _first = push(&queue, None).unwrap();
+    assert!(queue.lock().has_idle_to_wake(), "nobody runs");
+    let (_, run) = queue.pop().unwrap();
+    let _second = push(&queue, None).unwrap();
+    assert!(queue.lock().has_idle_to_wake(), "nobody watches");
+    queue.lock().is_watched = true;
+    assert!(!queue.lock().has_idle_to_wake());
+    // Several runs take as long as waking does.
+    let _others: Vec<_> = (0..9).map(|_| push(&queue, None).unwrap()).collect();
+    assert!(queue.lock().has_idle_to_wake());
+    queue.done(&run, Some(Duration::from_micros(10)), true);
+    while queue.lock().former.num_items() > 1 {
+        let (_, run) = queue.pop().unwrap();
+        queue.done(&run, Some(Duration::from_micros(10)), true);
+    }
+    assert!(queue.lock().has_idle_to_wake(), "nobody runs any more");
+    let (_, run) = queue.pop().unwrap();
+    // It was expected to be short.
+    queue.done(&run, Some(RUN), true);
+    let borrowed = queue.take_instance();
+    assert!(borrowed.is_none(), "runs are not short any more");
+}
+
+#[test]
+fn what_waits_for_a_run_that_is_not_short_is_taken_all_the_same() {
+    let queue = queue_of_short_runs();
+    let _running = push(&queue, None).unwrap();
+    let (_, endless) = queue.pop().unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| queue.pop().map_or(0, |(items, _)| items.len()));
+        while !queue.lock().is_watched {
+            std::thread::yield_now();
+        }
+        let _waiting = push(&queue, None).unwrap();
+        assert_eq!(other.join().unwrap(), 1);
+    });
+    queue.done(&endless, None, true);
 }

@@ -22,7 +22,7 @@ pub(super) struct Limits {
     /// What requests in flight have after the greatest age.
     pub(super) age_grace: Option<Duration>,
     pub(super) max_idle: Option<Duration>,
-    /// From one HTTP/1.1 request's end to the next one's headers.
+    /// From one HTTP/1.1 request's answer to the next one's headers; a client that does not read the answer has no longer.
     pub(super) max_rest: Duration,
 }
 

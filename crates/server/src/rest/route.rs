@@ -135,6 +135,9 @@ fn decode(segment: &str) -> Option<String> {
     if segment.is_empty() || segment.contains(':') {
         return None;
     }
+    if !segment.contains('%') {
+        return Some(segment.to_owned());
+    }
     percent_decode_str(segment)
         .decode_utf8()
         .ok()
