@@ -1,18 +1,22 @@
 //! Where requests wait for an instance: the state machine that forms batches, with a lock and a clock.
 
+mod lane;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use salver_backend::Signature;
-use salver_tensor::{DType, Shape};
 use tokio::time::Instant;
 
+use self::lane::LaneKey;
 use crate::forecast::{self, Forecast};
 use crate::former::{BatchFormer, Decision, FormerLimits, Refusal, Together};
 use crate::worker::Item;
-use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
+use crate::{BatchingConfig, ExecuteError, ExecutorConfig, Priority};
+
+pub(crate) use self::lane::num_rows;
 
 /// How often a full queue is looked through for requests that nobody waits for any more.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
@@ -28,32 +32,6 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) struct Run {
     is_short: bool,
 }
-
-/// What requests have to agree in to be joined.
-struct LaneKey {
-    signature: Arc<Signature>,
-    requested: Vec<usize>,
-    inputs: Vec<(DType, Class)>,
-}
-
-/// What an input has to agree in.
-#[derive(PartialEq, Eq)]
-enum Class {
-    /// The extents behind the first.
-    Exact(Shape),
-    /// The number of axes: extents are filled up.
-    Padded(usize),
-}
-
-impl PartialEq for LaneKey {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.signature, &other.signature)
-            && self.requested == other.requested
-            && self.inputs == other.inputs
-    }
-}
-
-impl Eq for LaneKey {}
 
 /// The queue before a model's instances. Everything done under its lock takes microseconds.
 pub(crate) struct Queue {
@@ -193,7 +171,7 @@ impl Queue {
     /// Lets the parts of a request wait, all of them or none.
     pub(crate) fn push_parts(&self, first: Item, others: Vec<Item>) -> Result<(), ExecuteError> {
         let has_others = !others.is_empty();
-        let keyed = |item: Item| (self.key(&item.batch), item);
+        let keyed = |item: Item| (lane::key(&item.batch, self.batching.as_ref()), item);
         let first = keyed(first);
         let others: Vec<_> = others.into_iter().map(keyed).collect();
         let mut leaving = Leaving::default();
@@ -480,42 +458,9 @@ impl Queue {
         self.lock().unjoinable.contains(&signature.name)
     }
 
-    /// Returns what a request may be joined by, and its rows; `None` if it runs alone.
-    fn key(&self, batch: &Batch) -> Option<(LaneKey, usize)> {
-        let config = self.batching.as_ref()?;
-        let num_rows = num_rows(batch).filter(|&num_rows| num_rows <= self.max_rows())?;
-        let class = |shape: &Shape| match config.pad_variable_length_inputs {
-            true => Class::Padded(shape.len()),
-            false => Class::Exact(shape.iter().skip(1).copied().collect()),
-        };
-        let inputs = batch
-            .inputs
-            .iter()
-            .map(|input| (input.dtype(), class(input.shape())))
-            .collect();
-        let key = LaneKey {
-            signature: Arc::clone(&batch.signature),
-            requested: batch.requested.clone(),
-            inputs,
-        };
-        Some((key, num_rows))
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the rows of a request that can be joined or split: every input has as many, and at least one.
-pub(crate) fn num_rows(batch: &Batch) -> Option<usize> {
-    let num_rows = batch.inputs.first()?.num_rows()?;
-    let is_joinable = num_rows > 0
-        && !batch.signature.changes_state
-        && batch
-            .inputs
-            .iter()
-            .all(|input| input.num_rows() == Some(num_rows));
-    is_joinable.then_some(num_rows)
 }
 
 impl From<Refusal> for ExecuteError {

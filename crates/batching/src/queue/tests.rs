@@ -2,11 +2,11 @@ use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
-use salver_tensor::{Tensor, TensorSpec};
+use salver_tensor::{DType, Tensor, TensorSpec};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::Executed;
+use crate::{Batch, Executed};
 
 const RUN: Duration = Duration::from_millis(100);
 
