@@ -11,9 +11,9 @@ pub(crate) const ALIGNMENT: usize = 64;
 
 /// A growable buffer of elements that starts at a multiple of 64 bytes.
 ///
-/// Filled once, then turned into a [`crate::Tensor`] without a copy. Its block comes from the allocator's usual way, some
-/// bytes larger: blocks of a wanted alignment cost several times as much, and leave splinters in the heap of glibc. An
-/// allocator whose blocks are not even aligned to the size of an element makes it start at an element's alignment.
+/// Filled once, then turned into a [`crate::Tensor`] without a copy. Its block is a plain one, some bytes larger: blocks of a
+/// wanted alignment cost several times as much. An allocator whose blocks are not even aligned to the size of an element
+/// makes it start at an element's alignment.
 #[derive(Debug)]
 pub struct AlignedVec<T: Element> {
     /// Elements in front of the first, to reach the alignment, and the elements. Never moves to another block.
