@@ -126,7 +126,7 @@ impl Worker {
         self.instance.as_ref()?.host()
     }
 
-    /// Runs one request alone, now. Returns how long that took.
+    /// Runs one request alone, from `started_at` on, which is now. Returns how long that took.
     pub(crate) fn run_one(
         &mut self,
         batch: &Batch,

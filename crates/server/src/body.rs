@@ -48,7 +48,7 @@ struct Pace {
     silence: Duration,
     num_bytes: u64,
     /// When whoever waits for the body gives up without being told.
-    is_awaited_until: Option<Instant>,
+    awaited_until: Option<Instant>,
 }
 
 impl Pace {
@@ -69,7 +69,7 @@ impl Receiver {
                 started: Instant::now(),
                 silence,
                 num_bytes: 0,
-                is_awaited_until: None,
+                awaited_until: None,
             },
             is_at_end,
         }
@@ -77,7 +77,7 @@ impl Receiver {
 
     /// Says when whoever waits for the body gives up by itself.
     pub(crate) fn await_until(&mut self, deadline: Option<Instant>) {
-        self.pace.is_awaited_until = deadline;
+        self.pace.awaited_until = deadline;
     }
 
     /// Tells whether it is announced to be short: it is here soon, and no work to look at.
@@ -120,7 +120,7 @@ impl Receiver {
             if due <= now + TIMER_GRAIN {
                 return Poll::Ready(Err(ServeError::BodyTimeout));
             }
-            if pace.is_awaited_until.is_some_and(|until| until <= due) {
+            if pace.awaited_until.is_some_and(|until| until <= due) {
                 return Poll::Pending;
             }
             let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
@@ -219,7 +219,7 @@ mod tests {
             started,
             silence: Duration::from_secs(30),
             num_bytes,
-            is_awaited_until: None,
+            awaited_until: None,
         };
         assert_eq!(pace(0).due(started), at(30));
         assert_eq!(pace(1 << 20).due(at(5)), at(35), "fast so far, silent now");
