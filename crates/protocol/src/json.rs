@@ -19,6 +19,7 @@
 
 mod base64;
 mod columnar;
+mod digits;
 mod error;
 mod examples;
 mod excerpt;

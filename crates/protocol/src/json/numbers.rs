@@ -1,13 +1,13 @@
 //! Numbers: from decimal text to a typed value, correctly rounded, without copying the text.
 //!
-//! The common case is an optional sign, a few digits, a point and up to 18 more digits. Digits of the fraction are
-//! read eight at a time inside one 64-bit word. Up to 19 digits and a power of ten up to 22 are then turned into a
-//! value by one multiplication or division; where that could round wrongly, and for everything longer,
-//! `fast-float2` reads the text again.
+//! The common case is an optional sign, a few digits, a point and up to 18 more digits. Up to 19 digits and a power of
+//! ten up to 22 are turned into a value by one multiplication or division; where that could round wrongly, and for
+//! everything longer, `fast-float2` reads the text again.
 
 use salver_tensor::Element;
 
 use super::JsonError;
+use super::digits::{Fraction, MAX_DIGITS, digit, read_digits};
 use super::scanner::Scanner;
 
 /// A Rust type that a JSON number can become.
@@ -28,32 +28,11 @@ struct Decimal {
     end: usize,
 }
 
-/// As many decimal digits always fit a `u64`.
-const MAX_DIGITS: usize = 19;
-
 /// The powers of ten that an `f64` holds exactly.
 const POWERS_F64: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
-
-const POWERS_U64: [u64; 9] = [
-    1,
-    10,
-    100,
-    1_000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-];
-
-#[inline]
-fn digit(body: &[u8], pos: usize) -> Option<u64> {
-    let value = body.get(pos)?.wrapping_sub(b'0');
-    (value < 10).then_some(u64::from(value))
-}
 
 /// Reads a number by JSON's grammar; `None` if there is none at `pos`.
 #[inline]
@@ -95,45 +74,6 @@ fn read_whole_part(body: &[u8], start: usize) -> Option<(u64, usize)> {
         return Some((0, start + 1));
     }
     Some((value, end))
-}
-
-/// Reads digits, eight at a time; returns their value behind that of `mantissa`, wrapped around, and where they end.
-#[inline]
-fn read_digits(body: &[u8], start: usize, mut mantissa: u64) -> (u64, usize) {
-    let mut end = start;
-    while let Some(chunk) = body.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
-        let (value, num_digits) = leading_digits(u64::from_le_bytes(*chunk));
-        mantissa = mantissa
-            .wrapping_mul(POWERS_U64[num_digits])
-            .wrapping_add(value);
-        end += num_digits;
-        if num_digits < 8 {
-            return (mantissa, end);
-        }
-    }
-    while let Some(value) = digit(body, end) {
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(value);
-        end += 1;
-    }
-    (mantissa, end)
-}
-
-/// Returns the value and the number of the leading digits among eight characters, the first in the lowest byte.
-#[inline]
-fn leading_digits(word: u64) -> (u64, usize) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const MASK: u64 = 0x0000_00ff_0000_00ff;
-    let digits = word ^ (ONES * 0x30);
-    // A digit is now 0..=9. Anything else has a high bit, or gets one by adding 6; a carry only reaches bytes behind it.
-    let others = (digits | digits.wrapping_add(ONES * 6)) & (ONES * 0xf0);
-    let num_digits = others.trailing_zeros() as usize / 8;
-    // Digits move to the end of the word and zeros come in before them; in two steps, as a word cannot move by 64.
-    let half = 32 - 4 * num_digits;
-    let aligned = digits << half << half;
-    let pairs = aligned.wrapping_mul(10).wrapping_add(aligned >> 8);
-    let upper = (pairs & MASK).wrapping_mul(100 + (1_000_000 << 32));
-    let lower = (pairs >> 16 & MASK).wrapping_mul(1 + (10_000 << 32));
-    (upper.wrapping_add(lower) >> 32, num_digits)
 }
 
 /// Continues at the decimal point.
@@ -188,20 +128,60 @@ impl Decimal {
     }
 }
 
+/// Reads a number of the most common form: one digit, a point and more digits, not all of which need be looked at to
+/// know the nearest `f32`. `None` for every other, and where it is not sure.
+#[inline]
+fn read_common(body: &[u8], pos: usize) -> Option<(f32, usize)> {
+    const SCALE: u64 = 10_u64.pow(Fraction::KEPT as u32);
+    /// From here on, digits that are left out are less than [`SLACK`] in the last place of an `f64`.
+    const LEAST_CUT: f64 = 1e-3;
+    const SLACK: u64 = 1 << 10;
+
+    let is_negative = *body.get(pos)? == b'-';
+    let start = pos + usize::from(is_negative);
+    let [whole, b'.', chars @ ..] = body
+        .get(start..)?
+        .first_chunk::<{ 2 + Fraction::WIDTH }>()?
+    else {
+        return None;
+    };
+    let whole = whole.wrapping_sub(b'0');
+    let fraction = Fraction::read(chars)?;
+    let end = start + 2 + fraction.num_digits;
+    if whole > 9 || matches!(body.get(end), Some(b'e' | b'E')) {
+        return None;
+    }
+    let mantissa = u64::from(whole) * SCALE + fraction.value;
+    let near = mantissa.cast_signed() as f64 / SCALE as f64;
+    let is_whole = fraction.num_digits <= Fraction::KEPT || near >= LEAST_CUT;
+    if !is_whole || !is_clear(near, SLACK) {
+        return None;
+    }
+    let value = near as f32;
+    Some((if is_negative { -value } else { value }, end))
+}
+
+/// Tells whether rounding to an `f32` gives what rounding the text itself would give, for a value that is less than
+/// `slack` in the last place off: where the 29 bits that an `f32` does not have are not that near to one half.
+#[inline]
+fn is_clear(near: f64, slack: u64) -> bool {
+    let dropped = near.to_bits() & 0x1fff_ffff;
+    dropped.wrapping_sub(0x1000_0000 - slack) > 2 * slack
+}
+
 impl Number for f32 {
     #[inline]
     fn read(body: &[u8], pos: usize) -> Option<(Self, usize)> {
+        if let Some(read) = read_common(body, pos) {
+            return Some(read);
+        }
         let Some(decimal) = read_decimal(body, pos) else {
             let (value, end) = read_special(body, pos)?;
             return Some((value as Self, end));
         };
         if let Some((near, _)) = decimal.near() {
-            // Where the 29 bits that an f32 does not have are not within the error of one half, rounding them off
-            // gives what rounding the text itself would give.
-            let dropped = near.to_bits() & 0x1fff_ffff;
-            let is_clear = dropped.wrapping_sub(0x1000_0000 - 3) > 6;
             let is_normal = near >= f64::from(Self::MIN_POSITIVE) && near < f64::from(Self::MAX);
-            if is_clear && (is_normal || near == 0.0) {
+            if is_clear(near, 3) && (is_normal || near == 0.0) {
                 let value = near as Self;
                 return Some((
                     if decimal.is_negative { -value } else { value },

@@ -2,11 +2,15 @@
 
 use super::*;
 
+/// Reads a number at the end of a body, and far from it, where more bytes are looked at at once.
 #[track_caller]
 fn read_f32(text: &str) -> f32 {
-    parse_one(DType::F32, format!("{{\"inputs\": [{text}]}}"))
-        .as_slice::<f32>()
-        .unwrap()[0]
+    let [near, far] = [0, 40].map(|room| {
+        let body = format!("{{\"inputs\": [{text}{:room$}]}}", "");
+        parse_one(DType::F32, body).as_slice::<f32>().unwrap()[0]
+    });
+    assert!(near.to_bits() == far.to_bits(), "{text}: {near} and {far}");
+    near
 }
 
 #[track_caller]
@@ -71,6 +75,18 @@ fn floats_are_rounded_correctly() {
         "12345678",
         "123456789",
         "0.12345678901234567890123",
+        "0.5",
+        "0.25000000000000000",
+        "-9.9999999999999999",
+        "0.000999999999999999999",
+        "0.00100000000000000000009",
+        "0.0000000000000000000000000001",
+        "1.00000005960464477539062",
+        "1.000000059604644775390625",
+        "1.0000000596046447753906250",
+        "1.00000005960464477539063",
+        "5.25e1",
+        "5.25E-3",
         "2.2250738585072011e-308",
         "18446744073709551615",
         "18446744073709551616",

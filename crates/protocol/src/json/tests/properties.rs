@@ -149,9 +149,11 @@ proptest! {
 
     #[test]
     fn decimal_text_is_read_as_the_standard_library_reads_it(
-        text in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?"
+        text in "-?([0-9]|[1-9][0-9]{0,24})(\\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?",
+        room in prop::sample::select(vec![0_usize, 40]),
     ) {
-        let body = format!("{{\"inputs\": [{text}, 0]}}");
+        // Far from the end of the body more bytes are looked at at once.
+        let body = format!("{{\"inputs\": [{text}, 0{:room$}]}}", "");
         let single = parse_one(DType::F32, &body).as_slice::<f32>().unwrap()[0];
         prop_assert_eq!(single.to_bits(), text.parse::<f32>().unwrap().to_bits());
         let double = parse_one(DType::F64, &body).as_slice::<f64>().unwrap()[0];
@@ -166,6 +168,19 @@ proptest! {
         let body = format!("{{\"inputs\": {text}}}");
         let single = parse_one(DType::F32, &body).as_slice::<f32>().unwrap()[0];
         prop_assert_eq!(single.to_bits(), text.parse::<f32>().unwrap().to_bits());
+    }
+
+    #[test]
+    fn the_common_form_is_rounded_correctly_near_the_middle_of_two_singles(
+        single in 1e-5..10_f32,
+        num_digits in 10..32_usize,
+    ) {
+        let middle = f64::from(single).midpoint(f64::from(single.next_up()));
+        let text = format!("{middle:.num_digits$}");
+        let body = format!("{{\"inputs\": [{text}, {text}, {:40}]}}", 0);
+        let singles = parse_one(DType::F32, &body);
+        let expected = [text.parse::<f32>().unwrap(); 2];
+        prop_assert_eq!(&singles.as_slice::<f32>().unwrap()[..2], &expected[..]);
     }
 
     #[test]
