@@ -17,6 +17,7 @@ use crate::load::{Sample, Target, Until, closed};
 use crate::model::Model;
 use crate::models;
 use crate::report::Report;
+use crate::runs;
 use crate::servers::{Api, Kind, Programs, Server};
 
 /// What numbers are called.
@@ -25,6 +26,7 @@ pub(crate) const P50: &str = "p50, ms";
 pub(crate) const P99: &str = "p99, ms";
 pub(crate) const CPU: &str = "server CPU, us/request";
 pub(crate) const MEMORY: &str = "resident memory, MB";
+pub(crate) const SHARE: &str = "engine's share of the time";
 
 /// The engine that every machine has.
 pub(crate) const SALVER: Kind = Kind::Salver("rten");
@@ -173,10 +175,16 @@ impl Bench {
                 _ => (0..turns.len()).rev().collect(),
             };
             for (server, name, target) in order.into_iter().map(|idx| &turns[idx]) {
+                let runs = runs::of(server)?;
                 let before = server.process.cpu()?;
                 let sample = closed(target, num_connections, until)?.check(name)?;
                 let cpu = server.process.cpu()? - before;
                 self.add(case, name, &sample, Some(cpu));
+                // With more connections runs overlap.
+                if let (Some(before), Some(after), 1) = (runs, runs::of(server)?, num_connections) {
+                    let share = after.seconds_since(before) / sample.elapsed.as_secs_f64();
+                    self.report.add(case, name, SHARE, share);
+                }
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod runs;
 mod servers;
+mod stalls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

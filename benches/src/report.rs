@@ -94,17 +94,6 @@ impl Report {
         self.values.get(&key).map(|values| median(values))
     }
 
-    /// Returns the mean over the rounds: what goes with other sums over all of them.
-    pub(crate) fn mean(&self, case: &str, who: &str, what: &str) -> Option<f64> {
-        let key = Key {
-            case: case.to_owned(),
-            who: who.to_owned(),
-            what: what.to_owned(),
-        };
-        let values = self.values.get(&key)?;
-        Some(values.iter().sum::<f64>() / values.len() as f64)
-    }
-
     /// Returns the medians of one value of a case, by whose they are.
     pub(crate) fn medians(&self, case: &str, what: &str) -> Vec<(String, f64)> {
         let of_case = self

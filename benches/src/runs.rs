@@ -16,6 +16,11 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
+    /// Returns how long the runs took together, in seconds.
+    pub(crate) fn seconds_since(self, before: Self) -> f64 {
+        self.seconds - before.seconds
+    }
+
     /// Returns the mean of one run in seconds.
     pub(crate) fn mean_since(self, before: Self) -> f64 {
         (self.seconds - before.seconds) / (self.count - before.count)
@@ -33,12 +38,21 @@ pub(crate) fn total(server: &Server) -> Result<Runs> {
     parse(&String::from_utf8(body.1)?)
 }
 
+/// Reads those of a server if it is one of this project, which others do not tell.
+pub(crate) fn of(server: &Server) -> Result<Option<Runs>> {
+    match server.kind {
+        Kind::Salver(_) => total(server).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Reads those of every server of this project.
 pub(crate) fn totals(servers: &[Server]) -> Result<Vec<(&Server, Runs)>> {
-    let ours = servers
-        .iter()
-        .filter(|server| matches!(server.kind, Kind::Salver(_)));
-    ours.map(|server| Ok((server, total(server)?))).collect()
+    let mut totals = Vec::new();
+    for server in servers {
+        totals.extend(of(server)?.map(|runs| (server, runs)));
+    }
+    Ok(totals)
 }
 
 fn parse(text: &str) -> Result<Runs> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Bench, CPU, FAST, P50, P99, RATE, SALVER, at, who};
+use super::{Bench, CPU, FAST, P50, P99, RATE, SALVER, SHARE, at, who};
 use crate::load::{Until, closed};
 use crate::model::Model;
 use crate::models;
@@ -96,25 +96,17 @@ pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
 
 /// A picture through a large network: what is left of the engine's speed.
 pub(super) fn picture(bench: &mut Bench) -> Result<()> {
-    const SHARE: &str = "engine's share of the time";
     let model = Model::new("resnet101", models::resnet101(), &[1, 224, 224, 3]);
     let servers = bench.start(&[SALVER, FAST, Kind::FastApi, Kind::Triton], &[&model])?;
     let until = Until::Elapsed(bench.scale.turn.max(Duration::from_secs(5)));
-    for api in [Api::Grpc, Api::Rest] {
-        let before = runs::totals(&servers)?;
+    for (api, least) in [(Api::Grpc, 0.97), (Api::Rest, 0.92)] {
         bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
-        for (server, before) in before {
+        for server in &servers {
             let us = who(server.kind, api);
-            let run = runs::total(server)?.mean_since(before);
-            let rate = bench.report.mean("picture", &us, RATE).unwrap_or(f64::NAN);
-            bench.report.add("picture", &us, SHARE, run * rate);
-            let least = if api == Api::Grpc { 0.97 } else { 0.92 };
-            bench.report.goal(
-                format!("picture: {SHARE}, {us}"),
-                run * rate,
-                Is::AtLeast,
-                least,
-            );
+            if let Some(share) = bench.report.median("picture", &us, SHARE) {
+                let text = format!("picture: {SHARE}, {us}");
+                bench.report.goal(text, share, Is::AtLeast, least);
+            }
         }
     }
     Ok(())
@@ -125,7 +117,7 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
 /// The engine has one thread, so that the other core is the server's and the client's. Its own rate is told by its runs
 /// at one connection, which nothing disturbs; that of the peers is ONNX Runtime's inside Salver.
 pub(super) fn half_millisecond(bench: &mut Bench) -> Result<()> {
-    const SHARE: &str = "of the engine's own rate";
+    const OF_ENGINE: &str = "of the engine's own rate";
     const RUN: &str = "engine's run, us";
     let name = "half a millisecond";
     let model = Model::new("small", models::small_convolutions(), &[1, 32, 32, 3]).on_one_thread();
@@ -154,9 +146,9 @@ pub(super) fn half_millisecond(bench: &mut Bench) -> Result<()> {
             let (Some(rate), Some(run)) = (rate, seconds.get(&engine)) else {
                 continue;
             };
-            bench.report.add(&case, &us, SHARE, rate * run);
+            bench.report.add(&case, &us, OF_ENGINE, rate * run);
             if api == Api::Grpc && [SALVER, FAST].contains(&server.kind) && case == at(name, 4) {
-                let text = format!("{case}: {SHARE}, {us}");
+                let text = format!("{case}: {OF_ENGINE}, {us}");
                 bench.report.goal(text, rate * run, Is::AtLeast, 0.85);
             }
         }

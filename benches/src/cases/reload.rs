@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The tail of the tiny model during the reload is compared with that before. Its load is open, so that a request that
-//! has to wait does not keep others from being sent; on two cores the loading is in the client's way too.
+//! has to wait does not keep others from being sent; on two cores the loading is in the client's way too. Requests of
+//! moments in which a virtual machine stood still are left out, before the reload as during it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -24,6 +25,7 @@ use crate::model::Model;
 use crate::models;
 use crate::report::Is;
 use crate::servers::{Api, Server};
+use crate::stalls::Stalls;
 
 /// Requests a second for the tiny model, and for the one that is reloaded: some of what each could answer.
 const TINY_RATE: f64 = 500.0;
@@ -36,6 +38,9 @@ const LOOK: Duration = Duration::from_millis(10);
 const LEAST_BEFORE: Duration = Duration::from_secs(10);
 /// How long a reload may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The requests that a tail is of.
+const COUNTED: &str = "requests counted";
 
 /// Several reloads of ResNet101, one after the other, with each engine.
 pub(super) fn reload(bench: &mut Bench) -> Result<()> {
@@ -53,6 +58,8 @@ pub(super) fn reload(bench: &mut Bench) -> Result<()> {
             for (who, sample) in [(&usual, run.before()), (&during, run.during())] {
                 bench.report.add("reload", who, P50, sample.millis(0.5));
                 bench.report.add("reload", who, P99, sample.millis(0.99));
+                let num_counted = sample.latencies.len() as f64;
+                bench.report.add("reload", who, COUNTED, num_counted);
             }
             let length = run.end.duration_since(run.begin).as_secs_f64();
             bench.report.add("reload", &name, "reload, s", length);
@@ -78,15 +85,15 @@ struct Run {
     /// When the new version was seen, and when it was AVAILABLE and the old one gone.
     begin: Instant,
     end: Instant,
+    stalls: Stalls,
 }
 
 impl Run {
     fn between(&self, from: Instant, to: Instant) -> Sample {
-        Sample::of(
-            self.tiny
-                .iter()
-                .filter(|sent| (from..to).contains(&sent.due)),
-        )
+        Sample::of(self.tiny.iter().filter(|sent| {
+            let answered = sent.due + sent.latency;
+            (from..to).contains(&sent.due) && !self.stalls.has_any(sent.due, answered)
+        }))
     }
 
     fn during(&self) -> Sample {
@@ -128,7 +135,8 @@ fn observe(
     thread::scope(|scope| {
         let tiny_load = scope.spawn(load(tiny_target, TINY_RATE));
         let large_load = scope.spawn(load(large_target, LARGE_RATE));
-        let reloaded = replace(server, large, version, before);
+        let mut stalls = Stalls::default();
+        let reloaded = replace(server, large, version, before, &mut stalls);
         is_over.store(true, Ordering::Relaxed);
         let sent = [tiny_load, large_load].map(|load| load.join().expect("a load does not panic"));
         let [tiny, large] = sent;
@@ -138,6 +146,7 @@ fn observe(
             large: large?,
             begin,
             end,
+            stalls,
         })
     })
 }
@@ -148,22 +157,26 @@ fn replace(
     model: &Model,
     version: u32,
     before: Duration,
+    stalls: &mut Stalls,
 ) -> Result<(Instant, Instant)> {
     let start = Instant::now();
-    wait_until(server, model, |_| start.elapsed() >= before)?;
+    wait_until(server, model, stalls, |_| start.elapsed() >= before)?;
     server.publish(model, version)?;
-    let begin = wait_until(server, model, |states| state(states, version).is_some())?;
-    let end = wait_until(server, model, |states| {
+    let is_seen = |states: &Value| state(states, version).is_some();
+    let begin = wait_until(server, model, stalls, is_seen)?;
+    let end = wait_until(server, model, stalls, |states| {
         let is_gone = matches!(state(states, version - 1), None | Some("END"));
         is_gone && state(states, version) == Some("AVAILABLE")
     })?;
     Ok((begin, end))
 }
 
-/// Asks for the states of a model's versions until they are as wanted; returns when that was.
+/// Asks for the states of a model's versions until they are as wanted, and looks for stalls meanwhile; returns when that
+/// was.
 fn wait_until(
     server: &Server,
     model: &Model,
+    stalls: &mut Stalls,
     is_wanted: impl Fn(&Value) -> bool,
 ) -> Result<Instant> {
     let request = format!(
@@ -174,6 +187,7 @@ fn wait_until(
     on_one_thread(async {
         let mut connection = HttpConnection::open(server.http_port()).await?;
         while start.elapsed() < PATIENCE {
+            stalls.look();
             let (_, body) = connection.body(request.as_bytes()).await?;
             let states = serde_json::from_slice(&body).context("the states of versions")?;
             if is_wanted(&states) {
@@ -229,6 +243,7 @@ mod tests {
             large: vec![sent(9, Answer::Refused, 1), sent(11, Answer::Good, 1)],
             begin: at(10),
             end: at(12),
+            stalls: Stalls::default(),
         };
         assert_eq!(run.before().millis(0.99), 1.0);
         assert_eq!(run.during().millis(0.99), 3.0);
