@@ -1,7 +1,7 @@
 //! What a model's runs cost, measured as it is loaded, and what follows from it: instances, threads, batches.
 //!
 //! ```text
-//! load ─► runs of 1, 2, 4 … rows ─► one run on all cores, or one on each? ─► the largest useful batch ─► are rows independent?
+//! load ─► runs of 1, 2, 4 … rows ─► how many cores for a run? ─► the largest useful batch ─► are rows independent?
 //! ```
 //!
 //! Inputs are made up: each row has noise of its own. What somebody fixed by hand stays; what cannot be measured (strings,
@@ -49,14 +49,14 @@ const MAX_SIZE_BUDGET: Duration = Duration::from_millis(20);
 /// The rows of the run that is compared with runs of one row each.
 const NUM_COMPARED_ROWS: usize = 3;
 
-/// The longest run for which a core each is tried: a longer one is worth being shared by all cores.
+/// The longest run for which fewer cores are tried: a longer one is worth being shared by all.
 const MAX_LAYOUT_RUN: Duration = Duration::from_millis(5);
 
-/// The longest load for which it is tried, as the model is then loaded once more.
+/// The longest load for which they are tried, as the model is then loaded again for each number of them.
 const MAX_LAYOUT_LOAD: Duration = Duration::from_millis(250);
 
-/// How long a run on one core may take, in percent of one on all of them, for a core each to be better: threads that gain
-/// less than that do more for another request.
+/// How long a run on fewer cores may take, in percent of one on all of them, for these to be better: threads that gain less
+/// than that do more for another request.
 const LAYOUT_PERCENT: u32 = 125;
 
 /// Measurements take turns, as models are loaded side by side: what runs beside another's run is measured wrong.
@@ -111,8 +111,8 @@ impl fmt::Debug for Tuned {
 ///
 /// # Blocking
 /// Until the model is loaded and was run: once, or for three tenths of a second for what runs cost and as long for whether
-/// rows are independent; both twice where a core each is tried, for which it is loaded once more. Measurements wait for
-/// each other.
+/// rows are independent; both again for each number of cores that is tried, for which it is loaded once more. Measurements
+/// wait for each other.
 ///
 /// # Errors
 /// What the engine says of loading. What it says of made-up inputs is for the warm-up to judge.
@@ -130,21 +130,52 @@ pub fn tune(
         return Ok(tuned);
     };
     tuned.measure(name, backend.platform(), open);
-    if open.layout && load <= MAX_LAYOUT_LOAD && tuned.is_core_each_worth_a_try() {
-        let core_each = ModelConfig {
-            num_instances: config.num_threads,
-            num_threads: NonZeroUsize::MIN,
-        };
-        // A failure is no news: the model is loaded as it was.
-        if let Ok(model) = backend.load(files, &core_each) {
-            let mut other = Tuned::unmeasured(model, core_each);
+    if open.layout && load <= MAX_LAYOUT_LOAD && tuned.is_worth_fewer_cores() {
+        let try_cores = |num_threads| {
+            let config = layout(config, num_threads);
+            // A failure is no news: the model is loaded as it was.
+            let mut other = Tuned::unmeasured(backend.load(files, &config).ok()?, config);
             other.measure(name, backend.platform(), open);
-            if is_core_each_better(&tuned.costs, &other.costs) {
-                tuned = other;
-            }
+            Some(other)
+        };
+        if let Some(better) = with_fewer_cores(config.num_threads, &tuned.costs, try_cores) {
+            tuned = better;
         }
     }
     Ok(tuned)
+}
+
+/// Returns as many instances of so many threads as there are threads in one now.
+fn layout(all_cores: ModelConfig, num_threads: NonZeroUsize) -> ModelConfig {
+    let num_instances = all_cores.num_threads.get() / num_threads;
+    ModelConfig {
+        num_instances: NonZeroUsize::new(num_instances).unwrap_or(NonZeroUsize::MIN),
+        num_threads,
+    }
+}
+
+/// Returns the model on the fewest cores a run that do about as well as all of them; `None` if none do.
+///
+/// One is tried first, as it is best for most models for which fewer are; then ever halves, as long as they do.
+fn with_fewer_cores(
+    all: NonZeroUsize,
+    costs: &CostCurve,
+    mut try_cores: impl FnMut(NonZeroUsize) -> Option<Tuned>,
+) -> Option<Tuned> {
+    let mut try_better =
+        |num_threads| try_cores(num_threads).filter(|other| is_as_good(costs, &other.costs));
+    if let Some(core_each) = try_better(NonZeroUsize::MIN) {
+        return Some(core_each);
+    }
+    let mut best = None;
+    let halves = std::iter::successors(Some(all.get() / 2), |threads| Some(threads / 2));
+    for num_threads in halves.take_while(|&threads| threads > 1) {
+        let Some(better) = NonZeroUsize::new(num_threads).and_then(&mut try_better) else {
+            break;
+        };
+        best = Some(better);
+    }
+    best
 }
 
 impl Tuned {
@@ -192,8 +223,8 @@ impl Tuned {
         }
     }
 
-    /// Tells whether the model may do better with one core for each of several runs.
-    fn is_core_each_worth_a_try(&self) -> bool {
+    /// Tells whether the model may do better with fewer cores for each of several runs.
+    fn is_worth_fewer_cores(&self) -> bool {
         let first = self.costs.costs().first();
         self.config.num_instances == NonZeroUsize::MIN
             && self.config.num_threads > NonZeroUsize::MIN
@@ -201,13 +232,12 @@ impl Tuned {
     }
 }
 
-/// Tells whether one core does about as well as all of them, for a request alone and for a useful batch.
-fn is_core_each_better(all_cores: &CostCurve, core_each: &CostCurve) -> bool {
-    let is_as_good = |num_rows: usize| {
-        let runs = all_cores.at(num_rows).zip(core_each.at(num_rows));
-        runs.is_some_and(|(all, each)| each <= all * LAYOUT_PERCENT / 100)
-    };
-    is_as_good(1) && is_as_good(all_cores.largest_useful())
+/// Tells whether fewer cores do about as well as all of them, for a request alone and for a useful batch.
+fn is_as_good(all_cores: &CostCurve, fewer: &CostCurve) -> bool {
+    [1, all_cores.largest_useful()].into_iter().all(|num_rows| {
+        let runs = all_cores.at(num_rows).zip(fewer.at(num_rows));
+        runs.is_some_and(|(all, fewer)| fewer <= all * LAYOUT_PERCENT / 100)
+    })
 }
 
 /// A model that is run to see how it does.

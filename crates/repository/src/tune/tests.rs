@@ -83,13 +83,16 @@ impl Instance for Runs {
     }
 }
 
-fn tuned(function: Rule, open: Option<OpenChoices>) -> Tuned {
-    let files = ModelFiles {
+fn files() -> ModelFiles {
+    ModelFiles {
         format: ModelFormat::Onnx,
         dir: PathBuf::new(),
         main: PathBuf::new(),
-    };
-    tune("m", &Engine(function), &files, fixed(), open).unwrap()
+    }
+}
+
+fn tuned(function: Rule, open: Option<OpenChoices>) -> Tuned {
+    tune("m", &Engine(function), &files(), fixed(), open).unwrap()
 }
 
 fn fixed() -> ModelConfig {
@@ -198,15 +201,16 @@ fn a_model_that_fails_on_made_up_rows_is_loaded_all_the_same() {
     assert_eq!(tuned.batching, None);
 }
 
+fn curve(micros: [u64; 3]) -> CostCurve {
+    let mut curve = CostCurve::default();
+    for (idx, micros) in micros.into_iter().enumerate() {
+        curve.push(1 << idx, Duration::from_micros(micros));
+    }
+    curve
+}
+
 #[test]
-fn a_core_each_is_better_where_other_cores_bring_little() {
-    let curve = |micros: [u64; 3]| {
-        let mut curve = CostCurve::default();
-        for (idx, micros) in micros.into_iter().enumerate() {
-            curve.push(1 << idx, Duration::from_micros(micros));
-        }
-        curve
-    };
+fn fewer_cores_are_better_where_others_bring_little() {
     let rows = [
         ([10, 11, 12], [10, 11, 12], true),
         ([100, 110, 130], [120, 130, 160], true),
@@ -216,10 +220,42 @@ fn a_core_each_is_better_where_other_cores_bring_little() {
     ];
     for (all_cores, core_each, expected) in rows {
         let (all_cores, core_each) = (curve(all_cores), curve(core_each));
-        assert_eq!(is_core_each_better(&all_cores, &core_each), expected);
+        assert_eq!(is_as_good(&all_cores, &core_each), expected);
     }
-    assert!(!is_core_each_better(
-        &CostCurve::default(),
-        &CostCurve::default()
-    ));
+    assert!(!is_as_good(&CostCurve::default(), &CostCurve::default()));
+}
+
+/// What a run takes by its cores, in microseconds; how many cores there are; instances and threads; what was tried.
+type Cores = (fn(u64) -> u64, usize, [usize; 2], &'static [usize]);
+
+#[test]
+fn runs_have_the_fewest_cores_that_do_about_as_well_as_all() {
+    let rows: [Cores; 6] = [
+        (|_| 100, 16, [16, 1], &[1]),
+        (|cores| 1600 / cores, 16, [1, 16], &[1, 8]),
+        // Beyond four cores nothing is gained.
+        (|cores| 400 / cores.min(4), 16, [4, 4], &[1, 8, 4, 2]),
+        (|cores| 400 / cores.min(4), 12, [2, 6], &[1, 6, 3]),
+        (|cores| 200 / cores, 2, [1, 2], &[1]),
+        (|_| 100, 2, [2, 1], &[1]),
+    ];
+    for (micros, num_cores, expected, expected_tries) in rows {
+        let num_cores = NonZeroUsize::new(num_cores).unwrap();
+        let all_cores = ModelConfig {
+            num_instances: NonZeroUsize::MIN,
+            num_threads: num_cores,
+        };
+        let costs = |threads: NonZeroUsize| curve([micros(threads.get() as u64); 3]);
+        let mut tries = Vec::new();
+        let found = with_fewer_cores(num_cores, &costs(num_cores), |num_threads| {
+            tries.push(num_threads.get());
+            let model = Engine(|_| Vec::new()).load(&files(), &all_cores).ok()?;
+            let mut other = Tuned::unmeasured(model, layout(all_cores, num_threads));
+            other.costs = costs(num_threads);
+            Some(other)
+        });
+        let config = found.map_or(all_cores, |found| found.config);
+        let found = [config.num_instances.get(), config.num_threads.get()];
+        assert_eq!((found, &*tries), (expected, expected_tries), "{num_cores}");
+    }
 }
