@@ -13,7 +13,7 @@ use crate::ModelSpec;
 use crate::tensor_proto::TensorProtoError;
 
 pub(crate) use decode::merge_model;
-pub use decode::{decode_request, decode_response};
+pub use decode::{decode_request, decode_response, model_of};
 pub use encode::{ModelSpecEcho, encode_request, encode_response};
 
 /// The most inputs, outputs and names in a filter that a message may have.

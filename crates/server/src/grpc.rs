@@ -5,6 +5,7 @@
 //! arrive and tensors are copied once, from the HTTP/2 frames to where the engine reads them. Health and reflection are
 //! tonic's, with small message limits.
 
+mod early;
 mod inference;
 mod model_service;
 mod model_spec;

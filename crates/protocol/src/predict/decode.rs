@@ -43,6 +43,24 @@ pub fn decode_request(
     Ok(request)
 }
 
+/// Returns which model a request asks, without looking at what it is asked; `None` if the request does not say.
+///
+/// Right for each message whose field 1 is a `ModelSpec`: `PredictRequest`, `ClassificationRequest`, `RegressionRequest`.
+///
+/// # Errors
+/// [`WireError`] if the fields of the message or those of the `ModelSpec` cannot be read.
+pub fn model_of(buf: impl Buf) -> Result<Option<ModelSpec>, WireError> {
+    let mut reader = Reader::new(buf);
+    let mut model = None;
+    while let Some((field, wire_type)) = reader.next_field()? {
+        match (field, wire_type) {
+            (field::REQUEST_MODEL_SPEC, WireType::Len) => merge_model(&mut model, &mut reader)?,
+            _ => reader.skip(field, wire_type)?,
+        }
+    }
+    Ok(model)
+}
+
 /// Decodes a `PredictResponse` that fills a buffer.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use salver_protocol::inference::{self as codec, DecodeError};
 use salver_telemetry::Api;
 use tokio::time::Instant;
 
-use super::{Message, message_buffer};
+use super::{Message, early, message_buffer};
 use crate::inference::{self, Answered, InferenceMethod, Inquiry, Question};
 use crate::split;
 use crate::status::ServeError;
@@ -27,11 +27,10 @@ pub(super) async fn ask(
         InferenceMethod::Regress => "tensorflow.serving.RegressionRequest",
     };
     let decode_started = Instant::now();
+    let admitted = early::admit(work, headers, &message)?;
     let request = decode(work, message, name, codec::decode_request).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let model_name = work.asked.insert(spec.name);
-    let routed = split::route(work.app, headers, model_name, &spec.version)?;
-    let handle = work.follow(routed);
+    let handle = early::handle(work, headers, admitted, spec.name, &spec.version)?;
     let checks = work.app.config.checks_method_names;
     let inquiry = Inquiry {
         api: method.api(),

@@ -13,11 +13,10 @@ use salver_telemetry::Api;
 use salver_tensor::Tensor;
 use tokio::time::Instant;
 
-use super::{Message, message_buffer, model_spec};
+use super::{Message, early, message_buffer, model_spec};
 use crate::admission::Reservation;
 use crate::app::App;
 use crate::infer::{self, Answer, Job};
-use crate::split;
 use crate::status::ServeError;
 use crate::work::Work;
 
@@ -40,11 +39,10 @@ pub(super) async fn predict(
     message: Message,
 ) -> Result<BytesMut, ServeError> {
     let decode_started = Instant::now();
+    let admitted = early::admit(work, headers, &message)?;
     let request = decode(work, message).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let name = work.asked.insert(spec.name);
-    let routed = split::route(work.app, headers, name, &spec.version)?;
-    let handle = work.follow(routed);
+    let handle = early::handle(work, headers, admitted, spec.name, &spec.version)?;
     let signature = handle.signatures().get(&spec.signature_name).cloned();
     let signature = signature.ok_or_else(|| {
         ServeError::UnknownSignature(infer::or_default(&spec.signature_name).to_owned())

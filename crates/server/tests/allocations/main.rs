@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the counts are recorded by hand")]
 
 mod http1;
+#[path = "../support/http2.rs"]
 mod http2;
 #[path = "../support/in_process.rs"]
 mod in_process;

@@ -1,6 +1,8 @@
 //! What a server does when more is asked of it than it can do: models that stand still, and requests that pile up.
 
 mod http1;
+#[path = "../support/http2.rs"]
+mod http2;
 #[path = "../support/in_process.rs"]
 mod in_process;
 
@@ -8,7 +10,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use salver_batching::{ExecuteError, Priority};
+use salver_protocol::predict::encode_request;
+use salver_protocol::tensor_proto::TensorStyle;
+use salver_protocol::{ModelSpec, VersionChoice as Wanted};
 use salver_repository::LoadedModel;
 use salver_servable::{Manager, ServableRequest, VersionChoice};
 use salver_testkit::{FakeBackend, FakeBehaviour, Gate};
@@ -217,4 +223,42 @@ fn a_full_queue_refuses_before_a_body_is_looked_at() {
     assert_eq!(held.backend.num_runs(), 2 + 1, "and one to warm up");
     let bad = client.call(&post("/v1/models/m:predict", "", &huge));
     assert_eq!(bad.status, 400, "{}", bad.body);
+}
+
+#[test]
+fn a_full_queue_refuses_a_long_call_before_its_tensors_are_looked_at() {
+    let held = Held::start(&[("m", "queue_capacity = 1\n")]);
+    let asked = held.fill("m", 1, "");
+    let model = ModelSpec {
+        name: "m".to_owned(),
+        version: Wanted::Latest,
+        signature_name: String::new(),
+    };
+    let mut message = BytesMut::new();
+    encode_request(&model, &[], &[], TensorStyle::Fields, &mut message);
+    // An input of 32 KB that is no message: whoever looked at it would say so.
+    message.extend_from_slice(&[0x12, 0x80, 0x80, 0x02]);
+    message.extend_from_slice(&[0xff; 0x8000]);
+    let (mut client, mut buffer) = (
+        http2::Client::connect(held.server.addresses.grpc.expect("gRPC is on")),
+        vec![0; 64 * 1024],
+    );
+    let num_calls = 4;
+    for call_idx in 0..num_calls {
+        let method = ["Predict", "Classify", "Regress", "Predict"][call_idx as usize];
+        let path = format!("/tensorflow.serving.PredictionService/{method}");
+        if call_idx + 1 == num_calls {
+            held.gate.open();
+            until(|| asked.iter().all(JoinHandle::is_finished));
+        }
+        let call = http2::grpc_call(call_idx, &path, &message, 16 * 1024);
+        assert_eq!(client.call(&call, &mut buffer), 0, "{method}: an answer");
+    }
+    let metrics = held.page("/metrics");
+    for line in [
+        r#"salver_refused_requests_total{reason="queue_full"} 3"#,
+        r#"salver_failed_requests_total{api="grpc",code="INVALID_ARGUMENT"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
