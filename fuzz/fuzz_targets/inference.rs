@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use salver_protocol::inference::{decode_multi, decode_request};
+use salver_protocol::predict::model_of;
 use salver_protocol::rope::Rope;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,6 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
         "frames do not matter"
     );
     if let Ok(request) = request {
+        assert_eq!(
+            model_of(message).as_ref(),
+            Ok(&request.model),
+            "the model is told without the rows"
+        );
         let (len, num_bytes) = (request.examples.len(), request.examples.tensor_bytes());
         // What a request stands for is more than it is; a server reserves that first.
         if num_bytes < 64 << 20 {

@@ -37,6 +37,11 @@ fuzz_target!(|input: &[u8]| {
     );
 
     let Ok(request) = whole else { return };
+    assert_eq!(
+        predict::model_of(message).as_ref(),
+        Ok(&request.model),
+        "the model is told without the tensors"
+    );
     let first = without_faulty_tensors(request);
     let encoded = encode(&first, style);
     let second =

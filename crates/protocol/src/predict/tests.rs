@@ -53,6 +53,7 @@ proptest! {
         let filter_view: Vec<&str> = filter.iter().map(String::as_str).collect();
         let mut bytes = BytesMut::new();
         encode_request(&model, &borrowed(&inputs), &filter_view, style, &mut bytes);
+        prop_assert_eq!(model_of(frames(&bytes, &lens)), Ok(Some(model.clone())));
         let decoded = decode_request(frames(&bytes, &lens), ROOM).expect("valid");
         let inputs = inputs.into_iter().map(|(name, tensor)| (name, Ok(tensor))).collect();
         prop_assert_eq!(decoded, PredictRequest { model: Some(model), inputs, output_filter: filter });
@@ -79,7 +80,12 @@ proptest! {
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0_u8..0x20], 0..150),
         lens in any_lens(),
     ) {
-        prop_assert_eq!(decode_request(&bytes[..], ROOM), decode_request(frames(&bytes, &lens), ROOM));
+        let request = decode_request(&bytes[..], ROOM);
+        prop_assert_eq!(&request, &decode_request(frames(&bytes, &lens), ROOM));
+        let model = model_of(frames(&bytes, &lens));
+        if let Ok(request) = request {
+            prop_assert_eq!(model, Ok(request.model));
+        }
         prop_assert_eq!(decode_response(&bytes[..], ROOM), decode_response(frames(&bytes, &lens), ROOM));
     }
 }
@@ -98,7 +104,12 @@ fn input(writer: &mut Writer<Vec<u8>>, name: &str, value: f32) {
 fn decoded(write: impl FnOnce(&mut Writer<Vec<u8>>)) -> Result<PredictRequest, DecodeError> {
     let mut writer = Writer::new(Vec::new());
     write(&mut writer);
-    decode_request(Rope::from(Bytes::from(writer.into_inner())), ROOM)
+    let message = Rope::from(Bytes::from(writer.into_inner()));
+    let request = decode_request(message.clone(), ROOM);
+    if let Ok(request) = &request {
+        assert_eq!(model_of(message).as_ref(), Ok(&request.model));
+    }
+    request
 }
 
 #[test]
