@@ -118,3 +118,28 @@ def test_the_page_is_where_it_is_asked_for_and_nowhere_else(tmp_path: Path) -> N
         assert rest.get(PATH).status == 404
     with Server(tmp_path / "models") as server, Rest(server.rest) as rest:
         assert rest.get(PATH).status == 404
+
+
+def test_batches_are_counted(tmp_path: Path) -> None:
+    place(tmp_path / "models", "two", "1", half_plus(2))
+    monitoring, batching = tmp_path / "monitoring.config", tmp_path / "batching.config"
+    monitoring.write_text("prometheus_config { enable: true }")
+    batching.write_text(
+        'max_batch_size { value: 4 } allowed_batch_sizes: [1, 2, 4] thread_pool_name { value: "named in vain" }'
+    )
+    arguments = [
+        "--enable_batching",
+        f"--batching_parameters_file={batching}",
+        f"--monitoring_config_file={monitoring}",
+    ]
+    with Server(tmp_path / "models", *arguments) as server, Rest(server.rest) as rest:
+        before = samples(rest)
+        assert rest.predict("two", {"inputs": [1.0, 2.0, 3.0]}).status == 200
+        for sample, labels, expected in [
+            ("input_batch_size_sum", "", 3),
+            ("processed_batch_size_sum", "", 4),
+            ("padding_size_sum", 'execution_batch_size="4"', 1),
+            ("queuing_latency_count", 'thread_pool_name=""', 1),
+            ("wrapped_run_count", "", 1),
+        ]:
+            assert increase(rest, before, f"serving:batching_session:{sample}", labels) == expected, sample

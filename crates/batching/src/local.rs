@@ -56,6 +56,7 @@ pub struct LocalExecutor {
     workers: Vec<Arc<Mutex<Worker>>>,
     threads: Vec<JoinHandle<()>>,
     runs_in_caller: bool,
+    metrics: Option<Arc<RunMetrics>>,
 }
 
 impl fmt::Debug for LocalExecutor {
@@ -82,6 +83,7 @@ impl LocalExecutor {
             workers: Vec::new(),
             threads: Vec::new(),
             runs_in_caller: false,
+            metrics: config.metrics.clone(),
         };
         for instance_idx in 0..config.num_instances.get() {
             let worker = Worker::new(Arc::clone(model), Arc::clone(&executor.queue), config)?;
@@ -174,6 +176,7 @@ impl LocalExecutor {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
+            worker.count_wait(&batch, Duration::ZERO);
             let (outputs, took) = worker.run_one(&batch, Instant::now());
             taken.took = worker.tell(outputs.is_ok().then_some(took));
             let executed = outputs.map(|outputs| Executed {
@@ -301,6 +304,10 @@ impl Executor for LocalExecutor {
             let deadline = batch.deadline;
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(self.late(true));
+            }
+            let num_rows = self.queue.joinable_rows(&batch);
+            if let (Some(metrics), Some(num_rows)) = (&self.metrics, num_rows) {
+                metrics.request_came(batch.inputs.len(), num_rows);
             }
             match self.parts(&batch)? {
                 None => self.run_whole(batch).await,

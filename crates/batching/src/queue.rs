@@ -14,7 +14,7 @@ use self::lane::LaneKey;
 use crate::forecast::{self, Forecast};
 use crate::former::{BatchFormer, Decision, FormerLimits, Refusal, Together};
 use crate::worker::Item;
-use crate::{BatchingConfig, ExecuteError, ExecutorConfig, Priority};
+use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
 
 pub(crate) use self::lane::num_rows;
 
@@ -161,6 +161,12 @@ impl Queue {
     pub(crate) fn is_batching_asked_for(&self) -> bool {
         let config = self.batching.as_ref();
         config.is_some_and(BatchingConfig::is_asked_for)
+    }
+
+    /// Returns the rows of a request that may be joined with others, where somebody asked for that.
+    pub(crate) fn joinable_rows(&self, batch: &Batch) -> Option<usize> {
+        let num_rows = num_rows(batch).filter(|_| self.is_batching_asked_for())?;
+        (!self.is_unjoinable(&batch.signature)).then_some(num_rows)
     }
 
     /// Lets a request wait.

@@ -132,12 +132,24 @@ impl Worker {
         batch: &Batch,
         started_at: Instant,
     ) -> (Result<Outputs, BackendError>, Duration) {
+        if let (Some(metrics), Some(num_rows)) = (&self.metrics, self.queue.joinable_rows(batch)) {
+            metrics.batch_ran(num_rows, num_rows);
+        }
         let answer = self.run_batch(batch);
         let run = started_at.elapsed();
         if let Ok(outputs) = &answer {
             self.check_rows(batch, outputs);
         }
         (answer, run)
+    }
+
+    /// Counts how long a request has waited, if it may be joined with others.
+    pub(crate) fn count_wait(&self, batch: &Batch, waited: Duration) {
+        if let Some(metrics) = &self.metrics
+            && self.queue.joinable_rows(batch).is_some()
+        {
+            metrics.request_left_queue(waited);
+        }
     }
 
     /// Returns what a run says of those to come; the first takes longer than any other.
@@ -149,6 +161,9 @@ impl Worker {
     /// Answers requests, together if they can be. Returns how long the last run took, if anything was run.
     pub(crate) fn answer(&mut self, mut items: Together<Item>) -> Option<Duration> {
         let now = Instant::now();
+        for item in &items {
+            self.count_wait(&item.batch, now.saturating_duration_since(item.enqueued_at));
+        }
         items.retain_mut(|item| item.is_wanted(now, self.queue.is_batching_asked_for()));
         let (failed, mut started_at) = match self.run_joined(&items) {
             JointRun::Answered(outputs) => {
@@ -225,6 +240,13 @@ impl Worker {
         };
         for item in items {
             item.is_started.store(true, Ordering::Release);
+        }
+        if let Some(metrics) = &self.metrics
+            && self.queue.is_batching_asked_for()
+        {
+            let num_rows = items.iter().filter_map(|item| queue::num_rows(&item.batch));
+            let num_run_rows = joined.inputs.first().and_then(Tensor::num_rows);
+            metrics.batch_ran(num_rows.sum(), num_run_rows.unwrap_or_default());
         }
         let deadlines = items.iter().map(|item| item.batch.deadline);
         let batch = Batch {

@@ -93,6 +93,16 @@ pub enum Metric {
     TfGraphRunTime,
     /// `/tensorflow/core/graph_runs` of TensorFlow.
     TfGraphRuns,
+    /// `/tensorflow/serving/batching_session/input_batch_size` of TensorFlow.
+    TfBatchInputSize,
+    /// `/tensorflow/serving/batching_session/padding_size` of TensorFlow.
+    TfBatchPaddingSize,
+    /// `/tensorflow/serving/batching_session/processed_batch_size` of TensorFlow.
+    TfBatchProcessedSize,
+    /// `/tensorflow/serving/batching_session/queuing_latency` of TensorFlow.
+    TfBatchQueuingLatency,
+    /// `/tensorflow/serving/batching_session/wrapped_run_count` of TensorFlow.
+    TfBatchRuns,
     /// `/tensorflow/serving/model_warmup_latency` of TensorFlow.
     TfModelWarmupLatency,
     /// `/tensorflow/serving/model_warmup_records_read` of TensorFlow.
@@ -151,12 +161,17 @@ impl Metric {
     ];
 
     /// Every metric under a name of TensorFlow's, sorted by it as on the page.
-    pub const TENSORFLOW: [Self; 13] = [
+    pub const TENSORFLOW: [Self; 18] = [
         Self::TfLoadAttemptCount,
         Self::TfLoadLatency,
         Self::TfDirectSessionRuns,
         Self::TfGraphRunTime,
         Self::TfGraphRuns,
+        Self::TfBatchInputSize,
+        Self::TfBatchPaddingSize,
+        Self::TfBatchProcessedSize,
+        Self::TfBatchQueuingLatency,
+        Self::TfBatchRuns,
         Self::TfModelWarmupLatency,
         Self::TfModelWarmupRecordsRead,
         Self::TfRequestCount,

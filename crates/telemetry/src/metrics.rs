@@ -104,7 +104,9 @@ impl Metrics {
     /// Returns the metrics of a version's runs, as [`Metrics::arm`] does.
     #[must_use]
     pub fn runs(&self, model: &str, version: i64) -> Arc<RunMetrics> {
-        self.0.runs.0.get_or_make(model, &version.to_string())
+        let runs = self.0.runs.0.get_or_make(model, &version.to_string());
+        runs.count_batches_in(&self.0.tensorflow.batches);
+        runs
     }
 
     /// Forgets a version that was unloaded, so that the page does not grow with every version ever served.

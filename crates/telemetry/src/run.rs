@@ -14,6 +14,7 @@ use crate::Metric;
 use crate::held::Held;
 use crate::labels::Labels;
 use crate::signature::describe;
+use crate::tensorflow::BatchMetrics;
 
 /// Upper bounds of the rows of a run.
 const BOUNDS: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -21,12 +22,16 @@ const BOUNDS: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// One more than there are bounds: what is above the last.
 const NUM_BUCKETS: usize = BOUNDS.len() + 1;
 
-/// The metrics of one loaded version's runs; counting is wait-free and allocates nothing.
+/// The metrics of one loaded version's runs.
+///
+/// Counting is wait-free and allocates nothing, but for the runs of [`Self::batch_ran`], which take a lock that all models
+/// share for some nanoseconds.
 #[derive(Debug, Default)]
 pub struct RunMetrics {
     buckets: [AtomicU64; NUM_BUCKETS],
     num_rows: AtomicU64,
     costs: OnceLock<Vec<(usize, Duration)>>,
+    batches: OnceLock<Arc<BatchMetrics>>,
 }
 
 impl RunMetrics {
@@ -37,6 +42,35 @@ impl RunMetrics {
         let bucket_idx = BOUNDS.partition_point(|&bound| bound < num_rows);
         self.buckets[bucket_idx].fetch_add(1, Ordering::Relaxed);
         self.num_rows.fetch_add(num_rows, Ordering::Relaxed);
+    }
+
+    /// Says where batches of all models are counted.
+    pub(crate) fn count_batches_in(&self, batches: &Arc<BatchMetrics>) {
+        self.batches.get_or_init(|| Arc::clone(batches));
+    }
+
+    /// Counts a request that comes and may be joined with others: each of its inputs has so many rows.
+    #[inline]
+    pub fn request_came(&self, num_inputs: usize, num_rows: usize) {
+        if let Some(batches) = self.batches.get() {
+            batches.request(num_inputs, num_rows);
+        }
+    }
+
+    /// Counts such a request, or a part of one, whose turn has come.
+    #[inline]
+    pub fn request_left_queue(&self, waited: Duration) {
+        if let Some(batches) = self.batches.get() {
+            batches.left_queue(waited);
+        }
+    }
+
+    /// Counts a run of such requests, of so many rows that are filled up to so many.
+    #[inline]
+    pub fn batch_ran(&self, num_rows: usize, num_run_rows: usize) {
+        if let Some(batches) = self.batches.get() {
+            batches.run(num_rows, num_run_rows);
+        }
     }
 
     /// Records how long a run of so many rows took when the version was loaded; what was recorded first stays.

@@ -1,9 +1,10 @@
 //! What TensorFlow Serving counts, under its names and labels, for dashboards that know those.
 //!
-//! Per model and wait-free on a request's path, like [`crate::SignatureMetrics`], which leads here. Unlike those, a
+//! Per model and, but for runs of batches, wait-free on a request's path, like [`crate::SignatureMetrics`], which leads here. Unlike those, a
 //! model's values stay for the life of the process, as TensorFlow Serving keeps them. What it counts and this server
-//! does not know (stages of its loader, its queues) is not there, rather than zero.
+//! does not know (stages of its loader) is not there, rather than zero.
 
+mod batching;
 mod histogram;
 mod page;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::signature::{CODES, OK_IDX, code_idx};
 use crate::{Api, Call};
 
+pub(crate) use batching::BatchMetrics;
 pub(crate) use histogram::{Examples, Micros};
 
 /// Names that clients make up are counted one by one up to this many; beyond it, under the empty name.
@@ -91,6 +93,7 @@ pub(crate) struct Counts {
 pub(crate) struct TensorFlowMetrics {
     models: Mutex<BTreeMap<Arc<str>, Arc<ModelMetrics>>>,
     counts: Mutex<Counts>,
+    pub(crate) batches: Arc<BatchMetrics>,
 }
 
 impl TensorFlowMetrics {

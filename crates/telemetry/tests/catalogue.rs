@@ -18,8 +18,8 @@ fn page() -> String {
     page.push_str(
         "\n## Under TensorFlow Serving's names\n\n\
          Where a `--monitoring_config_file` enables it, a page of the REST port has what TensorFlow Serving counts, as it \
-         writes it. Latencies are in microseconds, in buckets of 10 × 1.8ᵏ. What of its metrics is not here is not known \
-         here.\n\n",
+         writes it. Latencies are in microseconds, in buckets of 10 × 1.8ᵏ, those of the queue of 100 × 1.2ᵏ. What of \
+         its metrics is not here is not known here.\n\n",
     );
     add_table(&mut page, &Metric::TENSORFLOW);
     page

@@ -8,11 +8,19 @@ use std::time::Duration;
 pub(crate) const MICROS_LIMITS: [f64; 33] = exponential(10.0, 1.8);
 /// Limits of numbers of examples: 2ᵏ.
 const EXAMPLES_LIMITS: [f64; 15] = exponential(1.0, 2.0);
+/// Limits of numbers of rows: 2ᵏ.
+const SIZES_LIMITS: [f64; 14] = exponential(1.0, 2.0);
+/// Limits of the time in a queue, in microseconds: 100 × 1.2ᵏ.
+const QUEUE_LIMITS: [f64; 52] = exponential(100.0, 1.2);
 
 /// A distribution of durations.
 pub(crate) type Micros = Histogram<33>;
 /// A distribution of numbers of examples.
 pub(crate) type Examples = Histogram<15>;
+/// A distribution of numbers of rows.
+pub(crate) type Sizes = Histogram<14>;
+/// A distribution of durations in a queue.
+pub(crate) type QueueMicros = Histogram<52>;
 
 const fn exponential<const N: usize>(scale: f64, growth: f64) -> [f64; N] {
     let mut limits = [scale; N];
@@ -67,6 +75,28 @@ impl Examples {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.read(&EXAMPLES_LIMITS)
+    }
+}
+
+impl Sizes {
+    #[inline]
+    pub(crate) fn observe(&self, num_rows: u64) {
+        self.count(&SIZES_LIMITS, num_rows);
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.read(&SIZES_LIMITS)
+    }
+}
+
+impl QueueMicros {
+    #[inline]
+    pub(crate) fn observe(&self, waited: Duration) {
+        self.count(&QUEUE_LIMITS, super::micros(waited));
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.read(&QUEUE_LIMITS)
     }
 }
 

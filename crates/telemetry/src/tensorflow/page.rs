@@ -12,6 +12,9 @@ use crate::{Api, Call, Metric};
 /// The only runtime that TensorFlow Serving's open binary has.
 const RUNTIME: &str = "TF1";
 
+/// The name of the threads that run batches; TensorFlow Serving's open binary leaves it empty, whatever its parameters say.
+const NO_POOL: &str = "";
+
 /// A value and the labels it belongs to.
 struct Series {
     labels: Vec<Arc<str>>,
@@ -60,6 +63,13 @@ impl TensorFlowMetrics {
                 total(self.runs().map(|run| run.count()).sum())
             }
             Metric::TfGraphRunTime => total(self.runs().map(|run| run.sum).sum()),
+            Metric::TfBatchInputSize => histogram([], self.batches.input_sizes()),
+            Metric::TfBatchPaddingSize => self.padding(),
+            Metric::TfBatchProcessedSize => histogram([], self.batches.processed_sizes()),
+            Metric::TfBatchQueuingLatency => {
+                histogram([NO_POOL.into()], self.batches.queue_micros())
+            }
+            Metric::TfBatchRuns => total(self.batches.num_runs()),
             _ => self
                 .models()
                 .iter()
@@ -68,6 +78,14 @@ impl TensorFlowMetrics {
         };
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         series
+    }
+
+    /// Returns how many rows batches were filled up with, by the rows that ran.
+    fn padding(&self) -> Vec<Series> {
+        let by_size = self.batches.padding_by_size().into_iter();
+        by_size
+            .flat_map(|(num_rows, padding)| histogram([num_rows], padding))
+            .collect()
     }
 
     /// Returns how long the engines ran, for every model and API.
@@ -93,6 +111,17 @@ fn warmups(counts: &Counts) -> Vec<Series> {
         value: Value::Histogram(micros.snapshot()),
     });
     series.collect()
+}
+
+/// Returns a histogram of something that has occurred; none of what never did.
+fn histogram<const N: usize>(labels: [Arc<str>; N], snapshot: Snapshot) -> Vec<Series> {
+    if snapshot.count() == 0 {
+        return Vec::new();
+    }
+    vec![Series {
+        labels: labels.into(),
+        value: Value::Histogram(snapshot),
+    }]
 }
 
 /// A metric without labels appears once it counts something.

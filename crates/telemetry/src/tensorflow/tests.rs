@@ -19,6 +19,13 @@ fn busy() -> Metrics {
     metrics.load_ended("/models/m/2", false, Duration::from_millis(3));
     metrics.warmed_up("/models/m/1", "OK", Duration::from_secs(3600), 2);
     metrics.count_request_log("m", LogResult::Dropped);
+    let runs = metrics.runs("m", 1);
+    runs.request_came(2, 3);
+    runs.request_came(2, 2);
+    runs.request_left_queue(micros(100));
+    runs.request_left_queue(micros(99));
+    runs.batch_ran(5, 8);
+    runs.batch_ran(8, 8);
     metrics
 }
 
@@ -233,4 +240,54 @@ fn numbers_have_six_significant_digits() {
     for (value, expected) in rows {
         assert_eq!(general(value), expected);
     }
+}
+
+#[test]
+fn batches_are_counted_as_tensorflow_serving_does() {
+    let page = busy().encode_tensorflow();
+    let rows: [(&str, usize, &[&str]); 4] = [
+        (
+            "input_batch_size",
+            14,
+            &[
+                r#"_bucket{le="2"} 0"#,
+                r#"_bucket{le="4"} 4"#,
+                "_sum{} 10",
+                "_count{} 4",
+            ],
+        ),
+        (
+            "processed_batch_size",
+            14,
+            &[r#"_bucket{le="8"} 0"#, r#"_bucket{le="16"} 2"#, "_sum{} 16"],
+        ),
+        (
+            "padding_size",
+            14,
+            &[
+                r#"_bucket{execution_batch_size="8",le="1"} 1"#,
+                r#"_bucket{execution_batch_size="8",le="4"} 2"#,
+                r#"_sum{execution_batch_size="8"} 3"#,
+            ],
+        ),
+        (
+            "queuing_latency",
+            52,
+            &[
+                r#"_bucket{thread_pool_name="",le="100"} 1"#,
+                r#"_bucket{thread_pool_name="",le="120"} 2"#,
+                r#"_sum{thread_pool_name=""} 199"#,
+            ],
+        ),
+    ];
+    for (metric, num_limits, expected) in rows {
+        let name = format!(":tensorflow:serving:batching_session:{metric}");
+        let lines = lines(&page, &name);
+        assert_eq!(lines.len(), 1 + num_limits + 1 + 2, "{metric}");
+        for line in expected {
+            let line = format!("{name}{line}");
+            assert!(lines.contains(&line), "no line {line} in\n{lines:#?}");
+        }
+    }
+    assert!(page.contains("\n:tensorflow:serving:batching_session:wrapped_run_count{} 2\n"));
 }

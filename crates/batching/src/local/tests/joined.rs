@@ -1,5 +1,6 @@
 //! Requests that are joined: what each is answered with, and what it is kept from.
 
+use salver_telemetry::Metrics;
 use salver_tensor::Shape;
 
 use super::*;
@@ -18,6 +19,7 @@ struct Scene {
     runs: Runs,
     has_started: Receiver<()>,
     let_go: Sender<()>,
+    metrics: Metrics,
 }
 
 fn spec(name: &str) -> TensorSpec {
@@ -72,6 +74,7 @@ impl Scene {
             signatures: Signatures::default(),
             shared,
         };
+        let metrics = Metrics::new("test");
         let config = ExecutorConfig {
             name: "fake".to_owned(),
             platform: "fake",
@@ -79,7 +82,7 @@ impl Scene {
             queue_capacity: NonZeroUsize::new(100).unwrap(),
             batching: Some(config),
             unjoinable: Vec::new(),
-            metrics: None,
+            metrics: Some(metrics.runs("fake", 1)),
             max_wait: None,
         };
         let executor = LocalExecutor::start(&(Arc::new(model) as Arc<dyn Model>), &config).unwrap();
@@ -90,6 +93,7 @@ impl Scene {
             runs,
             has_started,
             let_go,
+            metrics,
         }
     }
 
@@ -138,6 +142,16 @@ impl Scene {
             answers.push(task.await.unwrap().map(values));
         }
         answers
+    }
+
+    /// Returns what TensorFlow Serving's metrics say of batches; `None` of what never occurred.
+    fn counted<const N: usize>(&self, samples: [&str; N]) -> [Option<u64>; N] {
+        let page = self.metrics.encode_tensorflow();
+        samples.map(|sample| {
+            let sample = format!(":tensorflow:serving:batching_session:{sample} ");
+            let value = page.lines().find_map(|line| line.strip_prefix(&sample))?;
+            Some(value.parse().unwrap())
+        })
     }
 
     fn runs(&self) -> Vec<Vec<usize>> {
@@ -409,4 +423,57 @@ fn a_warm_up_is_never_refused() {
         .execute_blocking(scene.batch([6, 1], &[1.0; 6]))
         .unwrap();
     assert_eq!(executed.outputs[0].as_slice::<f32>().unwrap(), [1.0; 6]);
+}
+
+#[tokio::test]
+async fn batches_are_counted_where_they_were_asked_for() {
+    let asked_for = BatchingConfig {
+        allowed_batch_sizes: vec![1, 4, 5],
+        ..BatchingConfig::new(FIVE)
+    };
+    let split = BatchingConfig {
+        max_execution_batch_size: NonZeroUsize::new(2),
+        ..BatchingConfig::new(FIVE)
+    };
+    let samples = [
+        "input_batch_size_sum{}",
+        "input_batch_size_count{}",
+        "processed_batch_size_sum{}",
+        r#"padding_size_sum{execution_batch_size="4"}"#,
+        r#"queuing_latency_count{thread_pool_name=""}"#,
+        "wrapped_run_count{}",
+    ];
+    let measured = BatchingConfig::measured(FIVE);
+    // One row keeps the instance busy; the others come meanwhile.
+    for (config, rows, expected) in [
+        (asked_for, vec![1, 1, 1], [4, 4, 5, 1, 4, 2].map(Some)),
+        // As it came, and in the three parts that it was run in.
+        (
+            split,
+            vec![5],
+            [Some(6), Some(2), Some(6), None, Some(4), Some(4)],
+        ),
+        (measured, vec![1, 1], [None; 6]),
+    ] {
+        let scene = Scene::new(config);
+        let batches = rows
+            .iter()
+            .map(|&rows| scene.batch([rows, 1], &vec![1.0; rows]));
+        for answer in scene.ask(batches.collect()).await {
+            answer.unwrap();
+        }
+        assert_eq!(scene.counted(samples), expected, "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_joined_any_more_is_not_counted() {
+    let whole = |inputs: &[Tensor]| Ok(vec![scalar(inputs[0].shape()[0] as f32)]);
+    let scene = Scene::of(BatchingConfig::new(FIVE), whole);
+    for _ in 0..3 {
+        let answers = scene.ask(vec![scene.row(1.0)]).await;
+        assert_eq!(answers, [Ok(vec![1.0])]);
+    }
+    // Its outputs have no rows, which the first answer has told.
+    assert_eq!(scene.counted(["wrapped_run_count{}"]), [Some(2)]);
 }
