@@ -1,7 +1,7 @@
 //! The cases: what is served, how it is asked, and what the numbers have to be.
 //!
 //! The servers of a case run side by side and are asked in turns, round after round, so that what else the machine does
-//! hits all of them. A goal is the median over the rounds of a ratio within a round.
+//! hits all of them. Where two are compared, a goal is the median over the rounds of a ratio within a round.
 
 mod heavy;
 mod json;

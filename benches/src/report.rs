@@ -90,6 +90,11 @@ impl Report {
         (!rounds.is_empty()).then(|| median(rounds))
     }
 
+    /// Returns what the last round measured.
+    pub(crate) fn last(&self, case: &str, who: &str, what: &str) -> Option<f64> {
+        self.rounds(case, who, what).last().copied()
+    }
+
     /// Returns the medians of one value of a case, by whose they are.
     pub(crate) fn medians(&self, case: &str, what: &str) -> Vec<(String, f64)> {
         let of_case = self
@@ -220,7 +225,8 @@ struct RawGoal {
     at_least: bool,
 }
 
-fn median(values: &[f64]) -> f64 {
+/// Returns the middle of some values, of which there is one at least.
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

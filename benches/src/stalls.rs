@@ -12,6 +12,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// Less than this, in ticks between two looks, is what any machine does now and then.
 const LEAST_TICKS: u64 = 2;
 
+/// How much of the time between two looks has to be gone at least: a look that was late, whatever made it so, sees more
+/// of what goes on all the time.
+const LEAST_PART: u32 = 2;
+
 /// What was seen of it by looking again and again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stalls {
@@ -29,12 +33,21 @@ impl Stalls {
     fn add(&mut self, now: Instant, ticks: u64) {
         if let Some((then, before)) = self.last.replace((now, ticks)) {
             let stolen = ticks.saturating_sub(before);
-            if stolen >= LEAST_TICKS {
+            let length = TICK * u32::try_from(stolen).unwrap_or(u32::MAX);
+            if stolen >= LEAST_TICKS && length * LEAST_PART >= now - then {
                 // It is counted when the processor comes back, for all the time that it was away.
-                let length = TICK * u32::try_from(stolen).unwrap_or(u32::MAX);
                 let begin = then.checked_sub(length).unwrap_or(then);
                 self.seen.push((begin, now));
             }
+        }
+    }
+
+    /// Returns one stall.
+    #[cfg(test)]
+    pub(crate) fn between(begin: Instant, end: Instant) -> Self {
+        Self {
+            last: None,
+            seen: vec![(begin, end)],
         }
     }
 
@@ -69,7 +82,14 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut stalls = Stalls::default();
-        for (millis, ticks) in [(500, 70), (510, 71), (520, 71), (530, 81), (540, 81)] {
+        for (millis, ticks) in [
+            (500, 70),
+            (510, 71),
+            (520, 71),
+            (530, 81),
+            (540, 81),
+            (740, 84),
+        ] {
             stalls.add(at(millis), ticks);
         }
         for (from, to, expected) in [
@@ -77,7 +97,7 @@ mod tests {
             (0, 420, true),
             (450, 460, true),
             (530, 600, true),
-            (531, 600, false),
+            (531, 800, false),
         ] {
             assert_eq!(stalls.has_any(at(from), at(to)), expected, "{from} to {to}");
         }

@@ -248,5 +248,9 @@ mod tests {
         assert_eq!(run.before().millis(0.99), 1.0);
         assert_eq!(run.during().millis(0.99), 3.0);
         assert_eq!(run.num_failed(), 2);
+        let stalls = Stalls::between(at(9), at(11));
+        let run = Run { stalls, ..run };
+        assert_eq!(run.before().latencies.len(), 1, "it came before the stall");
+        assert!(run.during().latencies.is_empty(), "it came in the stall");
     }
 }
