@@ -24,11 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
         "frames do not matter"
     );
     if let Ok(request) = request {
-        assert_eq!(
-            model_of(message).as_ref(),
-            Ok(&request.model),
-            "the model is told without the rows"
-        );
+        let model = model_of(message).expect("its fields can be read");
+        assert!(model.is_none() || model == request.model);
         let (len, num_bytes) = (request.examples.len(), request.examples.tensor_bytes());
         // What a request stands for is more than it is; a server reserves that first.
         if num_bytes < 64 << 20 {

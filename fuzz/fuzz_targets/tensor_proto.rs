@@ -37,11 +37,8 @@ fuzz_target!(|input: &[u8]| {
     );
 
     let Ok(request) = whole else { return };
-    assert_eq!(
-        predict::model_of(message).as_ref(),
-        Ok(&request.model),
-        "the model is told without the tensors"
-    );
+    let model = predict::model_of(message).expect("its fields can be read");
+    assert!(model.is_none() || model == request.model);
     let first = without_faulty_tensors(request);
     let encoded = encode(&first, style);
     let second =

@@ -111,8 +111,8 @@ impl fmt::Debug for Tuned {
 ///
 /// # Blocking
 /// Until the model is loaded and was run: once, or for three tenths of a second for what runs cost and as long for whether
-/// rows are independent; both again for each number of cores that is tried, for which it is loaded once more. Measurements
-/// wait for each other.
+/// rows are independent; both again for each number of cores that is tried, for which it is loaded once more: up to three
+/// copies of it are in memory then. Measurements wait for each other.
 ///
 /// # Errors
 /// What the engine says of loading. What it says of made-up inputs is for the warm-up to judge.

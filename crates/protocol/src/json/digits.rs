@@ -2,8 +2,8 @@
 //!
 //! Two ways, because they suit different runs. Eight at a time inside one 64-bit word is best for the few digits in front
 //! of a point, and right for any run. Behind a point there are often sixteen and more, and the next number cannot be
-//! looked for before the end of this one is known: one comparison of 32 characters finds it, and the value of the first
-//! sixteen comes from a handful of vector instructions, whatever their number is.
+//! looked for before the end of this one is known: two comparisons of sixteen characters each find it, and the value of
+//! the first sixteen comes from a handful of vector instructions, however many of them there are.
 
 use wide::{i16x8, u8x16};
 

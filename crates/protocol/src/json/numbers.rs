@@ -1,8 +1,9 @@
 //! Numbers: from decimal text to a typed value, correctly rounded, without copying the text.
 //!
-//! The common case is an optional sign, a few digits, a point and up to 18 more digits. Up to 19 digits and a power of
-//! ten up to 22 are turned into a value by one multiplication or division; where that could round wrongly, and for
-//! everything longer, `fast-float2` reads the text again.
+//! For an `f32` the most common form is tried first: one digit, a point, and sixteen digits behind it, which nearly always
+//! tell. Everything else is read digit by digit, eight at a time. Up to 19 of them and a power of ten up to 22 are turned
+//! into a value by one multiplication or division; where that could round wrongly, and for everything longer,
+//! `fast-float2` reads the text again.
 
 use salver_tensor::Element;
 
@@ -153,8 +154,8 @@ fn read_common(body: &[u8], pos: usize) -> Option<(f32, usize)> {
     }
     let mantissa = u64::from(whole) * SCALE + fraction.value;
     let near = mantissa.cast_signed() as f64 / SCALE as f64;
-    let is_whole = fraction.num_digits <= Fraction::KEPT || near >= LEAST_CUT;
-    if !is_whole || !is_clear(near, SLACK) {
+    let is_near_enough = fraction.num_digits <= Fraction::KEPT || near >= LEAST_CUT;
+    if !is_near_enough || !is_clear(near, SLACK) {
         return None;
     }
     let value = near as f32;

@@ -43,7 +43,12 @@ pub fn decode_request(
     Ok(request)
 }
 
-/// Returns which model a request asks, without looking at what it is asked; `None` if the request does not say.
+/// How many fields of a message are passed over in search of its model: a request has one for each input and each name in
+/// its filter, and whoever looks does so where nothing may take long.
+const MAX_FIELDS_PASSED: usize = 4096;
+
+/// Returns which model a request asks, without looking at what it is asked; `None` if the request does not say, or has more
+/// fields than can be passed over in a moment.
 ///
 /// Right for each message whose field 1 is a `ModelSpec`: `PredictRequest`, `ClassificationRequest`, `RegressionRequest`.
 ///
@@ -52,13 +57,16 @@ pub fn decode_request(
 pub fn model_of(buf: impl Buf) -> Result<Option<ModelSpec>, WireError> {
     let mut reader = Reader::new(buf);
     let mut model = None;
-    while let Some((field, wire_type)) = reader.next_field()? {
-        match (field, wire_type) {
-            (field::REQUEST_MODEL_SPEC, WireType::Len) => merge_model(&mut model, &mut reader)?,
-            _ => reader.skip(field, wire_type)?,
+    for _ in 0..MAX_FIELDS_PASSED {
+        match reader.next_field()? {
+            None => return Ok(model),
+            Some((field::REQUEST_MODEL_SPEC, WireType::Len)) => {
+                merge_model(&mut model, &mut reader)?;
+            }
+            Some((field, wire_type)) => reader.skip(field, wire_type)?,
         }
     }
-    Ok(model)
+    Ok(None)
 }
 
 /// Decodes a `PredictResponse` that fills a buffer.

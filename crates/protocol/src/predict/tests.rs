@@ -167,6 +167,19 @@ fn unknown_fields_and_a_missing_model_are_no_errors() {
 }
 
 #[test]
+fn a_model_is_not_looked_for_among_endless_fields() {
+    for (num_fields, is_found) in [(10, true), (4094, true), (4096, false), (1 << 20, false)] {
+        let mut writer = Writer::new(Vec::new());
+        writer.nested(field::REQUEST_MODEL_SPEC, |spec| spec.bytes_field(1, b"m"));
+        for _ in 0..num_fields {
+            writer.varint_field(99, 1);
+        }
+        let found = model_of(&writer.into_inner()[..]).expect("legal");
+        assert_eq!(found.is_some(), is_found, "{num_fields}");
+    }
+}
+
+#[test]
 fn names_must_be_utf8() {
     let invalid = DecodeError::Wire(WireError::InvalidUtf8);
     for write in [

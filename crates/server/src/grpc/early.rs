@@ -15,38 +15,41 @@ use crate::work::Work;
 /// The least message for which it is worth looking twice: a shorter one is decoded in microseconds.
 const LEAST_BYTES: usize = 16 << 10;
 
+/// What a long request's model is, or why it has none: where a split decides, it does so once.
+pub(super) type Found = Option<Result<Handle<LoadedModel>, ServeError>>;
+
 /// Finds the model that a long request asks, and refuses the request if that model would turn it away, whatever it asks.
-/// Returns `None` where that is left for later: short requests, and such as are wrong.
+/// A short request is left for later, and what else may be wrong with a long one.
 pub(super) fn admit(
     work: &mut Work<'_>,
     headers: &HeaderMap,
     message: &Message,
-) -> Result<Option<Handle<LoadedModel>>, ServeError> {
+) -> Result<Found, ServeError> {
     if message.remaining() < LEAST_BYTES {
         return Ok(None);
     }
     let Ok(Some(spec)) = model_of(message.clone()) else {
         return Ok(None);
     };
-    let Ok(routed) = split::route(work.app, headers, &spec.name, &spec.version) else {
-        return Ok(None);
-    };
-    let handle = work.follow(routed);
-    work.admit(&handle)?;
-    Ok(Some(handle))
+    let routed = split::route(work.app, headers, &spec.name, &spec.version);
+    let found = routed.map(|routed| work.follow(routed));
+    if let Ok(handle) = &found {
+        work.admit(handle)?;
+    }
+    Ok(Some(found))
 }
 
-/// Returns the model that a request asks, now that all of it is known: the one that [`admit`] has found, if it has.
+/// Returns the model that a request asks, now that all of it is known: what [`admit`] has found, if it has looked.
 pub(super) fn handle(
     work: &mut Work<'_>,
     headers: &HeaderMap,
-    admitted: Option<Handle<LoadedModel>>,
+    found: Found,
     name: String,
     version: &VersionChoice,
 ) -> Result<Handle<LoadedModel>, ServeError> {
     let name = work.asked.insert(name);
-    if let Some(handle) = admitted {
-        return Ok(handle);
+    if let Some(found) = found {
+        return found;
     }
     let routed = split::route(work.app, headers, name, version)?;
     Ok(work.follow(routed))

@@ -27,10 +27,10 @@ pub(super) async fn ask(
         InferenceMethod::Regress => "tensorflow.serving.RegressionRequest",
     };
     let decode_started = Instant::now();
-    let admitted = early::admit(work, headers, &message)?;
+    let found = early::admit(work, headers, &message)?;
     let request = decode(work, message, name, codec::decode_request).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let handle = early::handle(work, headers, admitted, spec.name, &spec.version)?;
+    let handle = early::handle(work, headers, found, spec.name, &spec.version)?;
     let checks = work.app.config.checks_method_names;
     let inquiry = Inquiry {
         api: method.api(),

@@ -39,10 +39,10 @@ pub(super) async fn predict(
     message: Message,
 ) -> Result<BytesMut, ServeError> {
     let decode_started = Instant::now();
-    let admitted = early::admit(work, headers, &message)?;
+    let found = early::admit(work, headers, &message)?;
     let request = decode(work, message).await?;
     let spec = request.model.ok_or(ServeError::MissingModelSpec)?;
-    let handle = early::handle(work, headers, admitted, spec.name, &spec.version)?;
+    let handle = early::handle(work, headers, found, spec.name, &spec.version)?;
     let signature = handle.signatures().get(&spec.signature_name).cloned();
     let signature = signature.ok_or_else(|| {
         ServeError::UnknownSignature(infer::or_default(&spec.signature_name).to_owned())

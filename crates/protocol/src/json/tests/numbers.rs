@@ -27,6 +27,30 @@ fn written(tensor: Result<Tensor, salver_tensor::TensorError>) -> String {
     text["{\n    \"outputs\": ".len()..text.len() - 2].replace([' ', '\n'], "")
 }
 
+/// On either side of the middle of two singles, which the first sixteen digits behind the point do not tell.
+const NEAR_MIDDLES: [&str; 20] = [
+    "0.00100000010570511221",
+    "0.00100000010570511222",
+    "0.0010000001057051122188",
+    "0.0010000001057051122189",
+    "0.0010000001057051122188568115234375",
+    "0.00099000002956017851",
+    "0.00099000002956017852",
+    "0.0009900000295601785182",
+    "0.0009900000295601785183",
+    "0.0009900000295601785182952880859375",
+    "0.00110000005224719643",
+    "0.00110000005224719644",
+    "0.0011000000522471964359",
+    "0.0011000000522471964360",
+    "0.0011000000522471964359283447265625",
+    "0.50000002980232238769",
+    "0.50000002980232238770",
+    "0.5000000298023223876953",
+    "0.5000000298023223876954",
+    "0.5000000298023223876953125",
+];
+
 #[test]
 fn floats_are_rounded_correctly() {
     for text in [
@@ -91,7 +115,10 @@ fn floats_are_rounded_correctly() {
         "18446744073709551615",
         "18446744073709551616",
         "9223372036854775807.5",
-    ] {
+    ]
+    .into_iter()
+    .chain(NEAR_MIDDLES)
+    {
         let expected: f32 = text.parse().unwrap();
         assert_eq!(read_f32(text).to_bits(), expected.to_bits(), "{text}");
         let expected: f64 = text.parse().unwrap();
