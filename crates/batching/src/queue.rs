@@ -4,6 +4,7 @@ mod lane;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Run {
 /// The queue before a model's instances. Everything done under its lock takes microseconds.
 pub(crate) struct Queue {
     state: Mutex<State>,
+    /// Whether any signature is unjoinable: mostly none is, and then nobody has to look which.
+    has_unjoinable: AtomicBool,
     wake: Condvar,
     batching: Option<BatchingConfig>,
     capacity: usize,
@@ -144,6 +147,7 @@ impl Queue {
             unjoinable,
         };
         Self {
+            has_unjoinable: AtomicBool::new(!state.unjoinable.is_empty()),
             state: Mutex::new(state),
             wake: Condvar::new(),
             batching,
@@ -165,8 +169,8 @@ impl Queue {
 
     /// Returns the rows of a request that may be joined with others, where somebody asked for that.
     pub(crate) fn joinable_rows(&self, batch: &Batch) -> Option<usize> {
-        let num_rows = num_rows(batch).filter(|_| self.is_batching_asked_for())?;
-        (!self.is_unjoinable(&batch.signature)).then_some(num_rows)
+        let may_be = self.is_batching_asked_for() && !self.is_unjoinable(&batch.signature);
+        num_rows(batch).filter(|_| may_be)
     }
 
     /// Lets a request wait.
@@ -456,12 +460,13 @@ impl Queue {
 
     /// Joins no more requests for a signature. Returns whether that is news.
     pub(crate) fn stop_joining(&self, signature: &Signature) -> bool {
-        let mut state = self.lock();
-        state.unjoinable.insert(Arc::clone(&signature.name))
+        self.has_unjoinable.store(true, Ordering::Release);
+        self.lock().unjoinable.insert(Arc::clone(&signature.name))
     }
 
     pub(crate) fn is_unjoinable(&self, signature: &Signature) -> bool {
-        self.lock().unjoinable.contains(&signature.name)
+        self.has_unjoinable.load(Ordering::Acquire)
+            && self.lock().unjoinable.contains(&signature.name)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -91,7 +91,7 @@ impl Fraction {
     /// How many have a part in the value.
     pub(super) const KEPT: usize = 16;
 
-    /// Reads the digits at the beginning of some characters; `None` if there are none, or more than are looked at.
+    /// Reads the digits at the beginning of some characters; `None` if there are none, or so many that none ends them.
     #[inline]
     pub(super) fn read(chars: &[u8; Self::WIDTH]) -> Option<Self> {
         // Bytes are taken together as numbers below.
