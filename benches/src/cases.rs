@@ -28,6 +28,9 @@ pub(crate) const CPU: &str = "server CPU, us/request";
 pub(crate) const MEMORY: &str = "resident memory, MB";
 pub(crate) const SHARE: &str = "engine's share of the time";
 
+/// The bytes of what memory and sizes are told in.
+pub(crate) const MEGABYTE: f64 = 1e6;
+
 /// The engine that every machine has.
 pub(crate) const SALVER: Kind = Kind::Salver("rten");
 

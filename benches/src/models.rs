@@ -115,13 +115,34 @@ pub(crate) fn resnet101() -> Vec<u8> {
 
 /// Returns a small network of convolutions for pictures of 32 by 32, channels last: some half a millisecond on a core.
 pub(crate) fn small_convolutions() -> Vec<u8> {
-    let mut net = Net::of_pictures("32");
-    let mut value = "channels_first".to_owned();
-    for (channels, stride) in [([3, 32], 1), ([32, 64], 2), ([64, 64], 1), ([64, 128], 2)] {
+    let layers = [([3, 32], 1), ([32, 64], 2), ([64, 64], 1), ([64, 128], 2)];
+    convolutions("32", &layers)
+}
+
+/// Returns a network of convolutions for pictures of 16 by 16, channels last: 550 million multiplications, some 15 ms on a
+/// core, with weights of 9 MB, which a processor's caches hold.
+pub(crate) fn middling_convolutions() -> Vec<u8> {
+    let layers = [
+        ([3, 64], 1),
+        ([64, 128], 1),
+        ([128, 256], 1),
+        ([256, 256], 1),
+        ([256, 256], 1),
+        ([256, 256], 1),
+    ];
+    convolutions("16", &layers)
+}
+
+/// Returns convolutions of 3 by 3 with these channels and strides, for pictures of this size, and ten classes.
+fn convolutions(size: &str, layers: &[([usize; 2], i64)]) -> Vec<u8> {
+    let mut net = Net::of_pictures(size);
+    let (mut value, mut num_channels) = ("channels_first".to_owned(), 0);
+    for &(channels, stride) in layers {
         value = net.conv(&value, channels, 3, stride);
         value = net.relu(&value);
+        num_channels = channels[1];
     }
-    net.classes(&value, 128, 10)
+    net.classes(&value, num_channels, 10)
 }
 
 struct Net {

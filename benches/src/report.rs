@@ -95,6 +95,14 @@ impl Report {
         self.rounds(case, who, what).last().copied()
     }
 
+    /// Returns what the last round measured, of what the first did; `None` of fewer than two.
+    pub(crate) fn growth(&self, case: &str, who: &str, what: &str) -> Option<f64> {
+        match *self.rounds(case, who, what) {
+            [first, .., last] => Some(last / first),
+            _ => None,
+        }
+    }
+
     /// Returns the medians of one value of a case, by whose they are.
     pub(crate) fn medians(&self, case: &str, what: &str) -> Vec<(String, f64)> {
         let of_case = self
@@ -247,6 +255,9 @@ mod tests {
             report.add("tiny", "this", "answers/s", this);
             report.add("tiny", "other", "answers/s", other);
         }
+        assert_eq!(report.growth("tiny", "this", "answers/s"), Some(2.0));
+        report.add("tiny", "this", "once", 1.0);
+        assert_eq!(report.growth("tiny", "this", "once"), None);
         report.ratio("tiny", ["this", "other"], "answers/s", Is::AtLeast, 2.0);
         report.ratio("tiny", ["this", "nobody"], "answers/s", Is::AtLeast, 2.0);
         report.ratio("tiny", ["this", "other"], "answers/s", Is::AtMost, 1.5);

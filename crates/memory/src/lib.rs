@@ -7,8 +7,8 @@
 //! that is freed it raises the size that counts as large; and it gives the end of its heap back to the system whenever
 //! 128 KB of it are free, so that each request of a few megabytes has its pages zeroed anew: 3,000 page faults and half of
 //! the CPU time for 10 MB. With both sizes fixed, requests find pages that are there already, and what an unloaded model
-//! leaves behind is given back when it is unloaded. What is kept is kept for each heap, so there are few. Another allocator would do as well, at twice the resident memory of a
-//! small server.
+//! leaves behind is given back when it is unloaded. What is kept is kept for each heap, so there are few. Another allocator
+//! would do as well, at twice the resident memory of a small server.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -26,7 +26,8 @@ const KEPT_BYTES: i32 = 64 << 20;
 /// How many heaps there are beyond one for each core. Left alone, there are eight for each.
 const MORE_HEAPS: i32 = 2;
 
-/// Fixes what counts as a large block, what is kept of a heap, and how many heaps there are. Call it first thing, before threads are started.
+/// Fixes what counts as a large block, what is kept of a heap, and how many heaps there are. Call it first thing, before
+/// threads are started.
 pub fn configure() {
     ffi::set_mmap_threshold(MAPPED_BYTES);
     ffi::set_trim_threshold(KEPT_BYTES);
