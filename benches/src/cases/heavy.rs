@@ -109,6 +109,24 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
             }
         }
     }
+    drop(servers);
+    picture_rows(bench)
+}
+
+/// The same picture as JSON rows for a model that costs next to nothing: what is left is the serving layer's own time.
+fn picture_rows(bench: &mut Bench) -> Result<()> {
+    let case = "picture as rows, next to no model";
+    let model = Model::new("mean", models::picture_mean(), &[1, 224, 224, 3]);
+    let servers = bench.start(&[SALVER, FAST, Kind::FastApi, Kind::Triton], &[&model])?;
+    let apis = [Api::Rest, Api::RestAsync];
+    let until = Until::Elapsed(bench.scale.turn);
+    bench.rounds(case, &servers, &model, (&apis, 1, until))?;
+    for us in [SALVER, FAST] {
+        for (other, times) in [(Kind::FastApi, 5.0), (Kind::Triton, 3.0)] {
+            let whose = [&*who(other, Api::Rest), &*who(us, Api::Rest)];
+            bench.report.ratio(case, whose, P50, Is::AtLeast, times);
+        }
+    }
     Ok(())
 }
 
