@@ -23,6 +23,8 @@ pub struct BatchingConfig {
     pub pad_variable_length_inputs: bool,
     /// Rows of joined requests at most, where that was measured and not asked for; a request of more runs alone.
     pub max_joined_rows: Option<NonZeroUsize>,
+    /// Rows from which requests are joined, where that was measured: fewer run one request at a time.
+    pub min_joined_rows: usize,
 }
 
 impl BatchingConfig {
@@ -37,6 +39,7 @@ impl BatchingConfig {
             allowed_batch_sizes: Vec::new(),
             pad_variable_length_inputs: false,
             max_joined_rows: None,
+            min_joined_rows: 0,
         }
     }
 

@@ -67,6 +67,15 @@ impl CostCurve {
         let enough = costs.find(|cost| is_within(cost, USEFUL_PERCENT));
         enough.map_or(1, |cost| cost.num_rows)
     }
+
+    /// Returns the rows of the smallest batch that costs clearly less than its rows one after the other; `None` where none
+    /// does. Two rows often cost as much as that: one is a product of a vector, two are one of matrices.
+    #[must_use]
+    pub fn smallest_useful(&self) -> Option<usize> {
+        let (alone, joined) = self.0.split_first()?;
+        let is_useful = |cost: &&Cost| cost.row() * PAYING_PERCENT / 100 <= alone.row();
+        joined.iter().find(is_useful).map(|cost| cost.num_rows)
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +109,21 @@ mod tests {
         ];
         for (micros, expected) in rows {
             assert_eq!(curve(micros).largest_useful(), expected, "{micros:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_worth_running_from_where_rows_are_clearly_cheaper() {
+        let rows: [(&[u64], Option<usize>); 5] = [
+            (&[], None),
+            (&[100], None),
+            (&[100, 198, 400], None),
+            // A product of matrices costs more than two of vectors.
+            (&[25, 43, 45, 56, 72], Some(4)),
+            (&[7000, 7000, 7100], Some(2)),
+        ];
+        for (micros, expected) in rows {
+            assert_eq!(curve(micros).smallest_useful(), expected, "{micros:?}");
         }
     }
 

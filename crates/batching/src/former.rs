@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use crate::Priority;
@@ -17,6 +17,8 @@ use crate::Priority;
 pub struct FormerLimits {
     /// Rows of one batch at most.
     pub max_rows: usize,
+    /// Rows of which a batch is worth running together; the requests of one of fewer run one at a time.
+    pub min_rows: usize,
     /// How long a batch that is not full waits for more.
     pub delay: Duration,
     /// Batches of one lane that may wait.
@@ -68,7 +70,7 @@ const MAX_SPARE: usize = 16;
 
 /// Joins requests of one urgency and one kind `K` (a lane) into batches, in the order in which they come.
 ///
-/// - A batch never holds more rows than allowed, nor requests of two lanes.
+/// - A batch never holds more rows than allowed, nor requests of two lanes; nor several of fewer rows than are worth it.
 /// - Of the batches that may leave, one of the most urgent goes first; of these, the one whose first request came first.
 ///   Requests of a lane leave in the order in which they came.
 /// - Without a delay, whatever waits can leave at once. With one, a batch leaves when it is full, when there is another
@@ -116,6 +118,19 @@ struct Forming<T> {
     /// The number of its first request among all, and when it came.
     number: u64,
     first_at: Instant,
+}
+
+impl<T> Forming<T> {
+    /// Takes the first of several requests if they have too few rows to run together.
+    fn split_first(&mut self, min_rows: usize) -> Option<T> {
+        if self.num_rows >= min_rows || self.items.len() < 2 {
+            return None;
+        }
+        let first = self.items.remove(0);
+        self.num_rows -= first.num_rows;
+        self.number = self.items[0].number;
+        Some(first.item)
+    }
 }
 
 /// A request that waits.
@@ -366,6 +381,10 @@ impl<K: Eq, T> BatchFormer<K, T> {
     fn take(&mut self, lane_idx: usize) -> Option<Together<T>> {
         let lane = &mut self.lanes[lane_idx];
         let waiting = &mut self.waiting[lane.priority as usize];
+        if let Some(first) = lane.batches.front_mut()?.split_first(self.limits.min_rows) {
+            waiting.num_items -= 1;
+            return Some(smallvec![first]);
+        }
         let batch = lane.batches.pop_front();
         if lane.batches.is_empty() {
             let Lane { batches, .. } = self.lanes.swap_remove(lane_idx);

@@ -128,8 +128,10 @@ impl Queue {
         let unjoinable = config.unjoinable.iter().cloned().collect();
         let (num_instances, max_wait) = (config.num_instances.get(), config.max_wait);
         let config = batching.as_ref();
+        let max_rows = config.map_or(1, BatchingConfig::max_run_rows);
         let limits = FormerLimits {
-            max_rows: config.map_or(1, BatchingConfig::max_run_rows),
+            max_rows,
+            min_rows: config.map_or(0, |config| config.min_joined_rows.min(max_rows)),
             delay: config.map_or(Duration::ZERO, |config| config.delay),
             max_batches: config
                 .and_then(|config| config.max_enqueued_batches)

@@ -31,6 +31,7 @@ pub(crate) fn config(parameters: &BatchingParameters) -> BatchingConfig {
             .collect(),
         pad_variable_length_inputs: parameters.pad_variable_length_inputs,
         max_joined_rows: None,
+        min_joined_rows: 0,
     }
 }
 
@@ -84,6 +85,7 @@ mod tests {
             allowed_batch_sizes: vec![1, 4],
             pad_variable_length_inputs: true,
             max_joined_rows: None,
+            min_joined_rows: 0,
         };
         assert_eq!(all, expected);
         let not_split = of("max_batch_size { value: 8 } max_execution_batch_size { value: 4 }");

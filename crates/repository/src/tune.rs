@@ -183,7 +183,14 @@ impl Tuned {
     #[must_use]
     pub fn joining(&self, settings: &BatchingSettings) -> Option<BatchingConfig> {
         match settings {
-            BatchingSettings::On(config) => Some(BatchingConfig::clone(config)),
+            BatchingSettings::On(config) => {
+                let mut config = BatchingConfig::clone(config);
+                // Whoever lets requests wait for others, or fills batches up, wants them joined whatever it costs.
+                if config.delay.is_zero() && config.allowed_batch_sizes.is_empty() {
+                    config.min_joined_rows = self.costs.smallest_useful().unwrap_or_default();
+                }
+                Some(config)
+            }
             BatchingSettings::Auto => self.batching.clone(),
             BatchingSettings::Off => None,
         }
@@ -219,7 +226,10 @@ impl Tuned {
         if let Some(useful) = useful {
             self.unjoinable = trial.unjoinable(BUDGET);
             let is_any_joinable = self.unjoinable.len() < self.model.signatures().iter().count();
-            self.batching = is_any_joinable.then(|| BatchingConfig::measured(useful));
+            self.batching = is_any_joinable.then(|| BatchingConfig {
+                min_joined_rows: self.costs.smallest_useful().unwrap_or_default(),
+                ..BatchingConfig::measured(useful)
+            });
         }
     }
 

@@ -23,6 +23,7 @@ fn pushed() -> impl Strategy<Value = Pushed> {
 fn limits(max_rows: usize, delay_millis: u64) -> FormerLimits {
     FormerLimits {
         max_rows,
+        min_rows: 0,
         delay: Duration::from_millis(delay_millis),
         max_batches: usize::MAX,
         max_items: usize::MAX,
@@ -66,12 +67,13 @@ proptest! {
     #[test]
     fn everything_leaves_once_in_order_and_within_limits(
         requests in prop::collection::vec(pushed(), 0..60),
-        max_rows in 1..12_usize,
+        (min_rows, max_rows) in (0..6_usize, 1..12_usize),
         delay in 0..6_u64,
         // Whether an instance is free after a request came.
         is_free in prop::collection::vec(any::<bool>(), 60),
     ) {
-        let mut former = BatchFormer::new(limits(max_rows, delay));
+        let limits = FormerLimits { min_rows, ..limits(max_rows, delay) };
+        let mut former = BatchFormer::new(limits);
         let mut now = Instant::now();
         let (mut accepted, mut left) = (Vec::new(), Vec::new());
         for (number, request) in requests.iter().enumerate() {
@@ -106,7 +108,9 @@ proptest! {
         for items in &left {
             prop_assert!(!items.is_empty());
             prop_assert!(items.iter().all(|item| item.0 == items[0].0), "one lane");
-            prop_assert!(items.iter().map(|item| item.1).sum::<usize>() <= max_rows);
+            let num_rows = items.iter().map(|item| item.1).sum::<usize>();
+            prop_assert!(num_rows <= max_rows);
+            prop_assert!(num_rows >= min_rows || items.len() == 1, "worth it");
         }
         let left = left.concat();
         prop_assert_eq!(left.len(), accepted.len());
@@ -233,6 +237,35 @@ fn a_batch_does_not_wait_when_another_is_behind_it_or_all_is_over() {
     assert_eq!(former.poll(now), Decision::WaitUntil(now + millis(10)));
     former.close();
     assert_eq!(former.poll(now), Decision::Run(smallvec!["b"]));
+}
+
+#[test]
+fn what_is_not_worth_running_together_runs_one_at_a_time() {
+    let now = Instant::now();
+    let limits = FormerLimits {
+        min_rows: 4,
+        ..limits(8, 0)
+    };
+    let mut former = BatchFormer::new(limits);
+    let request = |num_rows| Pushed {
+        lane: (NORMAL, 0),
+        num_rows,
+        millis: 0,
+    };
+    let rows = |decision| match decision {
+        Decision::Run(items) => items.iter().map(|item: &Item| item.1).collect(),
+        _ => Vec::new(),
+    };
+    for number in 0..3 {
+        request(1).push(&mut former, now, number).1.unwrap();
+    }
+    assert_eq!(rows(former.poll(now)), [1], "three would cost more");
+    assert_eq!((former.num_items(), former.num_batches()), (2, 1));
+    request(2).push(&mut former, now, 3).1.unwrap();
+    assert_eq!(rows(former.poll(now)), [1, 1, 2], "four are worth it");
+    request(3).push(&mut former, now, 4).1.unwrap();
+    assert_eq!(rows(former.poll(now)), [3], "there is nothing to split");
+    assert_eq!((former.num_items(), former.num_batches()), (0, 0));
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn reads_every_setting() {
             allowed_batch_sizes: vec![1, 8, 16],
             pad_variable_length_inputs: true,
             max_joined_rows: None,
+            min_joined_rows: 0,
         }))),
         version_policy: Some(VersionPolicyConfig::Latest(NonZeroUsize::new(3).unwrap())),
         labels: [("stable".to_owned(), 1), ("canary".to_owned(), 2)].into(),

@@ -137,9 +137,37 @@ fn runs_of_ever_more_rows_are_measured() {
     }
     // What follows from it depends on the machine, but it does follow.
     let useful = NonZeroUsize::new(tuned.costs.largest_useful()).unwrap();
-    let batching = (useful.get() > 1).then(|| BatchingConfig::measured(useful));
+    let batching = (useful.get() > 1).then(|| BatchingConfig {
+        min_joined_rows: tuned.costs.smallest_useful().unwrap_or_default(),
+        ..BatchingConfig::measured(useful)
+    });
     assert_eq!(tuned.batching, batching);
     assert!(tuned.unjoinable.is_empty());
+}
+
+#[test]
+fn few_rows_are_joined_only_where_that_pays_or_somebody_waits_for_them() {
+    let mut tuned = tuned(double, BATCHING_ONLY);
+    tuned.costs = CostCurve::default();
+    for (num_rows, micros) in [(1, 25), (2, 48), (4, 50)] {
+        tuned.costs.push(num_rows, Duration::from_micros(micros));
+    }
+    let config = BatchingConfig::new(NonZeroUsize::new(64).unwrap());
+    let min_rows = |config: &BatchingConfig| {
+        let settings = BatchingSettings::On(Box::new(config.clone()));
+        tuned.joining(&settings).unwrap().min_joined_rows
+    };
+    assert_eq!(min_rows(&config), 4);
+    let patient = BatchingConfig {
+        delay: Duration::from_millis(1),
+        ..config.clone()
+    };
+    assert_eq!(min_rows(&patient), 0);
+    let filled = BatchingConfig {
+        allowed_batch_sizes: vec![8, 64],
+        ..config
+    };
+    assert_eq!(min_rows(&filled), 0);
 }
 
 #[test]
