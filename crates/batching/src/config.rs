@@ -23,7 +23,7 @@ pub struct BatchingConfig {
     pub pad_variable_length_inputs: bool,
     /// Rows of joined requests at most, where that was measured and not asked for; a request of more runs alone.
     pub max_joined_rows: Option<NonZeroUsize>,
-    /// Rows from which requests are joined, where that was measured: fewer run one request at a time.
+    /// Rows from which requests are joined, where that was measured: fewer run one request at a time. 0 joins any.
     pub min_joined_rows: usize,
 }
 

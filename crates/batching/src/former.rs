@@ -115,7 +115,7 @@ impl<K, T> Lane<K, T> {
 struct Forming<T> {
     items: SmallVec<[Numbered<T>; 1]>,
     num_rows: usize,
-    /// The number of its first request among all, and when it came.
+    /// The number of its first request among all, and when the first came that ever was in it.
     number: u64,
     first_at: Instant,
 }
