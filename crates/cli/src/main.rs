@@ -26,6 +26,7 @@ mod output;
 mod picture;
 mod predict;
 mod progress;
+mod quiet;
 mod reload;
 mod serve;
 mod signals;

@@ -23,7 +23,7 @@ use crate::models::{Around, Models};
 use crate::progress::Progress;
 use crate::signals::{Signals, Stop};
 use crate::tf_style::Style;
-use crate::{files, output, startup};
+use crate::{files, output, quiet, startup};
 
 /// Time to unload after the requests in flight have been given theirs.
 const UNLOAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -238,6 +238,7 @@ async fn drain_when_stopped(
         num_cut = &mut run => return num_cut,
         signal = signals.next() => tracing::info!(signal = signal.name(), "shutting down"),
         never = watching => match never {},
+        never = quiet::release_when_quiet() => match never {},
     }
     drop(stop);
     signals.unless_insisted(run).await

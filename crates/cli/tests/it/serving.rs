@@ -57,6 +57,32 @@ fn a_person_sees_models_addresses_and_a_line_to_try() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn what_a_burst_took_is_given_back_once_it_is_over() {
+    let models = Models::half_plus_two();
+    let mut server = Server::start(&[models.text()]);
+    let serving = server.wait_for_message("serving");
+    let rest = address(&serving, "rest");
+    let at_start = server.resident_kib();
+    let body = format!(r#"{{"instances": [{}1.0]}}"#, "1.0, ".repeat(1_000_000));
+    for _ in 0..3 {
+        let (status, _) = post(rest, PREDICT, &body);
+        assert_eq!(status, 200);
+    }
+    let busy = server.resident_kib();
+    assert!(busy > at_start + 10_000, "{at_start} KiB, then {busy} KiB");
+    let mut rested = busy;
+    let is_less = Server::until(|| {
+        rested = server.resident_kib();
+        rested < at_start + (busy - at_start) / 2
+    });
+    assert!(
+        is_less,
+        "{at_start} KiB, then {busy} KiB, then {rested} KiB"
+    );
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let models = Models::half_plus_two();
