@@ -132,6 +132,14 @@ impl Sample {
         }
     }
 
+    /// Adds what was measured in another part of the same turn.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.refusals.extend(other.refusals);
+        self.bad += other.bad;
+        self.elapsed += other.elapsed;
+    }
+
     /// Returns good answers a second.
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::{Bench, CPU, FAST, P50, P99, RATE, SALVER, SHARE, at, who};
-use crate::load::{Until, closed};
+use crate::load::{Sample, Until, closed};
 use crate::model::Model;
 use crate::models;
 use crate::report::Is;
@@ -29,30 +29,50 @@ fn variants(widths: &[usize]) -> [Model; 3] {
     ]
 }
 
-fn alternate(
-    bench: &mut Bench,
-    case: &str,
-    models: &[Model],
-    (num_connections, until): (usize, Until),
-) -> Result<()> {
+/// How a case's models are asked in turns.
+#[derive(Clone, Copy, Debug)]
+struct Turns {
+    num_connections: usize,
+    /// A model's share of a round.
+    until: Until,
+    /// How many parts of it take turns with those of the others, so that a moment in which the machine is slower hits all
+    /// of them. Where requests are many at once, a part's begin and end are unlike the rest of it.
+    num_parts: usize,
+}
+
+impl Turns {
+    fn part(&self) -> Until {
+        match self.until {
+            Until::Elapsed(time) => Until::Elapsed(time / self.num_parts as u32),
+            Until::Count(count) => Until::Count(count / self.num_parts),
+        }
+    }
+}
+
+fn alternate(bench: &mut Bench, case: &str, models: &[Model], turns: Turns) -> Result<()> {
     let servers = bench.start(&[SALVER], &models.iter().collect::<Vec<_>>())?;
     let server = &servers[0];
     for round in 0..=bench.scale.rounds {
-        let mut turns: Vec<&Model> = models.iter().collect();
-        if round % 2 == 1 {
-            turns.reverse();
-        }
-        for model in turns {
-            let target = server
-                .target(Api::Grpc, model)
-                .context("Salver speaks gRPC")?;
-            let before = server.process.cpu()?;
-            let sample = closed(&target, num_connections, until)?.check(model.name)?;
-            let cpu = server.process.cpu()? - before;
-            // The first round warms up.
-            if round > 0 {
-                bench.add(case, model.name, &sample, Some(cpu));
+        let mut sums = vec![(Sample::default(), Duration::ZERO); models.len()];
+        for part in 0..turns.num_parts {
+            let mut order: Vec<usize> = (0..models.len()).collect();
+            if (round + part) % 2 == 1 {
+                order.reverse();
             }
+            for idx in order {
+                let target = server
+                    .target(Api::Grpc, &models[idx])
+                    .context("Salver speaks gRPC")?;
+                let before = server.process.cpu()?;
+                let sample = closed(&target, turns.num_connections, turns.part())?;
+                let (whole, cpu) = &mut sums[idx];
+                *cpu += server.process.cpu()? - before;
+                whole.append(sample.check(models[idx].name)?);
+            }
+        }
+        // The first round warms up.
+        for (model, (sample, cpu)) in models.iter().zip(sums).filter(|_| round > 0) {
+            bench.add(case, model.name, &sample, Some(cpu));
         }
     }
     Ok(())
@@ -62,9 +82,13 @@ fn alternate(
 pub(super) fn batching(bench: &mut Bench) -> Result<()> {
     let models = variants(&[2048, 4096, 4096, 1000]);
     let until = Until::Elapsed(bench.scale.turn);
-    for num_connections in [1, 64] {
-        let case = at("batching", num_connections);
-        alternate(bench, &case, &models, (num_connections, until))?;
+    for (num_connections, num_parts) in [(1, 4), (64, 1)] {
+        let turns = Turns {
+            num_connections,
+            until,
+            num_parts,
+        };
+        alternate(bench, &at("batching", num_connections), &models, turns)?;
     }
     for who in ["batched", "measured"] {
         let whose = [who, "alone"];
@@ -83,8 +107,12 @@ pub(super) fn cheap_batching(bench: &mut Bench) -> Result<()> {
     let models = variants(&[784, 128, 10]);
     for num_connections in [1, 4, 16, 64] {
         let case = at("cheap batching", num_connections);
-        let until = Until::Count(bench.scale.requests);
-        alternate(bench, &case, &models, (num_connections, until))?;
+        let turns = Turns {
+            num_connections,
+            until: Until::Count(bench.scale.requests),
+            num_parts: 4,
+        };
+        alternate(bench, &case, &models, turns)?;
         for who in ["batched", "measured"] {
             bench
                 .report

@@ -33,8 +33,13 @@ const GOODPUT: &str = "goodput of capacity";
 const TAIL: &str = "p99 of that at 0.8";
 const TAIL_AFTER: &str = "p99 a second after the end of that before";
 
+/// How long after the last answer of a round it is that memory is looked at: what a server keeps at hand between bursts is
+/// told beside it.
+const REST: Duration = Duration::from_secs(10);
+/// What is told beside it.
+const BUSY_MEMORY: &str = "resident memory at the end of ten times, MB";
 /// What a server may hold after the last round, of that after the first: how many connections and requests there were at
-/// once differs, and the pages of the most are kept.
+/// once differs.
 const MOST_MEMORY: f64 = 1.1;
 
 /// Every server under the usual load, two, five and ten times its capacity, and the usual load again.
@@ -52,9 +57,10 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
         }
     }
     drop(servers);
-    for kind in [Kind::FastApi, Kind::Triton] {
+    // FastAPI has no gRPC.
+    for (kind, apis) in [(Kind::FastApi, &APIS[..1]), (Kind::Triton, &APIS)] {
         for overload in OVERLOADS {
-            for api in APIS {
+            for &api in apis {
                 let servers = bench.start(&[kind], &[&model])?;
                 play(bench, &servers, &model, api, &[overload])?;
             }
@@ -115,6 +121,11 @@ fn play(
     let mut capacity = capacity_of(bench, target, name, length)?;
     let usual_rate = USUAL * capacity;
     let tail = open(target, usual_rate, usual_length)?.millis(0.99);
+    // That of before the usual load is as old as the first overload is long.
+    capacity = match server.kind {
+        SALVER => capacity_of(bench, target, name, length)?,
+        _ => capacity,
+    };
     bench.tell(&format!(
         "{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"
     ));
@@ -147,13 +158,21 @@ fn play(
             sample.bad
         ));
     }
+    let memory_of = |server: &Server| anyhow::Ok(server.process.memory()? as f64 / MEGABYTE);
+    let busy_memory = memory_of(server)?;
     std::thread::sleep(RECOVERY);
     let after = open(target, usual_rate, usual_length)?.millis(0.99);
-    let memory = server.process.memory()? as f64 / MEGABYTE;
-    bench.report.add(OVERLOAD, name, TAIL_AFTER, after / tail);
-    bench.report.add(OVERLOAD, name, MEMORY, memory);
+    std::thread::sleep(REST);
+    let memory = memory_of(server)?;
+    for (what, value) in [
+        (TAIL_AFTER, after / tail),
+        (BUSY_MEMORY, busy_memory),
+        (MEMORY, memory),
+    ] {
+        bench.report.add(OVERLOAD, name, what, value);
+    }
     bench.tell(&format!(
-        "{name}: afterwards p99 {after:.1} ms, {memory:.1} MB"
+        "{name}: afterwards p99 {after:.1} ms; {busy_memory:.1} MB, at rest {memory:.1} MB"
     ));
     Ok(())
 }
