@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use salver_backend::BackendError;
 
+use crate::former::Refusal;
+
 /// Why there is no result.
 ///
 /// Cloneable, because it is the answer to every request of its batch.
@@ -61,5 +63,23 @@ fn deadline_message(waited_in_queue: bool) -> &'static str {
     match waited_in_queue {
         true => "the deadline passed while the request waited for the model to be free",
         false => "the deadline passed while the model ran",
+    }
+}
+
+impl From<Refusal> for ExecuteError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full { max_items } => Self::QueueFull {
+                capacity: max_items,
+            },
+            Refusal::LaneFull {
+                num_batches,
+                max_batches,
+            } => Self::BatchQueueFull {
+                num_batches,
+                max_batches,
+            },
+            Refusal::TooManyRows { num_rows, max_rows } => Self::TooManyRows { num_rows, max_rows },
+        }
     }
 }

@@ -1,19 +1,24 @@
 //! Where requests wait for an instance: the state machine that forms batches, with a lock and a clock.
 
 mod lane;
+mod leaving;
+mod look;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use salver_backend::Signature;
 use tokio::time::Instant;
 
 use self::lane::LaneKey;
+use self::leaving::Leaving;
+use self::look::Looks;
 use crate::forecast::{self, Forecast};
-use crate::former::{BatchFormer, Decision, FormerLimits, Refusal, Together};
+use crate::former::{BatchFormer, Decision, FormerLimits, Together};
 use crate::worker::Item;
 use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
 
@@ -57,19 +62,11 @@ struct State {
     /// Whether an idle instance thread looks again soon, in case such a run is not short.
     is_watched: bool,
     forecast: Forecast,
+    looks: Looks,
     /// When those who have gone were last looked for.
     swept_at: Option<Instant>,
     /// Signatures that turned out not to keep rows apart.
     unjoinable: HashSet<Arc<str>>,
-}
-
-/// Requests that leave the queue without having run; told and freed once its lock is free.
-#[derive(Default)]
-struct Leaving {
-    /// Whose callers have gone, or whose time is up.
-    gone: Vec<Item>,
-    /// Whose places more urgent ones have taken.
-    displaced: Vec<Item>,
 }
 
 impl State {
@@ -145,6 +142,7 @@ impl Queue {
             num_short_runs: 0,
             is_watched: false,
             forecast: Forecast::default(),
+            looks: Looks::default(),
             swept_at: None,
             unjoinable,
         };
@@ -253,19 +251,7 @@ impl Queue {
 
     /// Tells those who leave, without the lock.
     fn see_off(&self, leaving: Leaving) {
-        let Leaving { gone, displaced } = leaving;
-        if gone.is_empty() && displaced.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        for mut item in gone {
-            item.is_wanted(now, self.is_batching_asked_for());
-        }
-        for item in displaced {
-            item.refuse(ExecuteError::QueueFull {
-                capacity: self.capacity,
-            });
-        }
+        leaving.see_off(self.capacity, self.is_batching_asked_for());
     }
 
     /// Lets a request wait that is run alone and never refused: a warm-up.
@@ -414,6 +400,7 @@ impl Queue {
     /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty.
     pub(crate) fn pop(&self) -> Option<(Together<Item>, Run)> {
         let mut state = self.lock();
+        let mut has_looked = false;
         loop {
             if state.num_idle == 0 {
                 let waited = self.wake.wait(state);
@@ -437,6 +424,12 @@ impl Queue {
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Decision::Idle if state.is_closed => return None,
+                Decision::Idle
+                    if !has_looked && state.forecast.is_short() && state.looks.begin() =>
+                {
+                    has_looked = true;
+                    state = self.look(state, now);
+                }
                 Decision::Idle if state.num_short_runs > 0 && !state.is_watched => {
                     state.is_watched = true;
                     let waited = self.wake.wait_timeout(state, WATCH_INTERVAL);
@@ -449,6 +442,18 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// Lets other threads go first, and looks what has come; as during a run that will be short, nobody is woken for it.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Instant) -> MutexGuard<'a, State> {
+        state.num_short_runs += 1;
+        drop(state);
+        thread::yield_now();
+        let mut state = self.lock();
+        state.num_short_runs -= 1;
+        let has_found = state.former.num_items() > 0;
+        state.looks.end(has_found, now.elapsed());
+        state
     }
 
     /// Takes nothing more; what waits is still run.
@@ -473,24 +478,6 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl From<Refusal> for ExecuteError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Full { max_items } => Self::QueueFull {
-                capacity: max_items,
-            },
-            Refusal::LaneFull {
-                num_batches,
-                max_batches,
-            } => Self::BatchQueueFull {
-                num_batches,
-                max_batches,
-            },
-            Refusal::TooManyRows { num_rows, max_rows } => Self::TooManyRows { num_rows, max_rows },
-        }
     }
 }
 
