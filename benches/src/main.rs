@@ -155,11 +155,12 @@ fn run(options: Options) -> Result<()> {
         eprintln!("{name}: {what}");
         play(&mut bench)
             .with_context(|| format!("{name} (logs are in {})", bench.programs.folder.display()))?;
+        // After each case: the next may take half an hour, or fail.
+        if let Some(out) = &out {
+            std::fs::write(out, format!("{:#}\n", bench.report.raw()))?;
+        }
     }
     print!("{}", bench.report.tables());
-    if let Some(out) = out {
-        std::fs::write(&out, format!("{:#}\n", bench.report.raw()))?;
-    }
     if let Some(plot) = plot {
         let medians = bench.report.medians(PLOTTED, RATE);
         let bars = medians.into_iter().map(|(who, value)| Bar { who, value });

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Bench, MEGABYTE, MEMORY, SALVER, who};
 use crate::load::{Target, Until, closed, open, quantile_millis};
 use crate::model::Model;
-use crate::models;
+use crate::models::{self, FIRST_LAYERS};
 use crate::report::Is;
+use crate::runs;
 use crate::servers::{Api, Kind, Server};
 
 /// The name of the case.
 const OVERLOAD: &str = "overload";
 /// Connections of the closed loop that finds the capacity.
 const NUM_CONNECTIONS: usize = 4;
+/// What a run of the model takes: of ten to twenty milliseconds.
+const RUN: Duration = Duration::from_millis(15);
+/// The most layers that it has: what a machine of ten times the speed needs.
+const MOST_LAYERS: f64 = 50.0;
 /// How it is asked.
 const APIS: [Api; 2] = [Api::Rest, Api::Grpc];
 /// The load that a server is usually under, of its capacity.
@@ -48,8 +53,7 @@ const MOST_MEMORY: f64 = 1.1;
 /// the next. Salver has one server for all rounds. A peer has one round, as it is far from any goal, and a server of its own
 /// for each overload, as it is busy with one long after.
 pub(super) fn overload(bench: &mut Bench) -> Result<()> {
-    let model = Model::new("network", models::middling_convolutions(), &[1, 16, 16, 3])
-        .with("max_wait_micros = 60000\nbatching = false\n");
+    let model = model_of(RUN, bench)?;
     let servers = bench.start(&[SALVER], &[&model])?;
     for _ in 0..bench.scale.rounds {
         for api in APIS {
@@ -70,6 +74,32 @@ pub(super) fn overload(bench: &mut Bench) -> Result<()> {
         compare(bench, &who(SALVER, api));
     }
     Ok(())
+}
+
+/// Makes a model of which a run takes so long on this machine.
+fn model_of(wanted: Duration, bench: &Bench) -> Result<Model> {
+    const NUM_RUNS: usize = 200;
+    let of_layers = |num_layers| {
+        let bytes = models::middling_convolutions(num_layers);
+        let model = Model::new("network", bytes, &[1, 16, 16, 3]);
+        model.with("max_wait_micros = 60000\nbatching = false\n")
+    };
+    let num_layers = 4;
+    let model = of_layers(num_layers);
+    let servers = bench.start(&[SALVER], &[&model])?;
+    let target = servers[0]
+        .target(Api::Grpc, &model)
+        .context("Salver speaks gRPC")?;
+    let before = runs::total(&servers[0])?;
+    closed(&target, 1, Until::Count(NUM_RUNS))?.check("the model")?;
+    let run = runs::total(&servers[0])?.mean_since(before);
+    let layers = (num_layers as f64 + FIRST_LAYERS) * wanted.as_secs_f64() / run - FIRST_LAYERS;
+    let num_wanted = layers.round().clamp(1.0, MOST_LAYERS) as usize;
+    bench.tell(&format!(
+        "a run of {num_layers} layers takes {:.1} ms: {num_wanted} are asked",
+        run * 1e3
+    ));
+    Ok(of_layers(num_wanted))
 }
 
 /// Compares what the rounds measured with the goals.
@@ -157,6 +187,10 @@ fn play(
             sample.refusals.len(),
             sample.bad
         ));
+    }
+    // A peer is far from any goal, and busy for long.
+    if server.kind != SALVER {
+        return Ok(());
     }
     let memory_of = |server: &Server| anyhow::Ok(server.process.memory()? as f64 / MEGABYTE);
     let busy_memory = memory_of(server)?;
