@@ -60,7 +60,8 @@ fn a_person_sees_models_addresses_and_a_line_to_try() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn what_a_burst_took_is_given_back_once_it_is_over() {
     let models = Models::half_plus_two();
-    let mut server = Server::start(&[models.text()]);
+    // Twenty looks a second at the folder are no rest on a busy machine.
+    let mut server = Server::start(&[models.text(), "--file_system_poll_wait_seconds=1"]);
     let serving = server.wait_for_message("serving");
     let rest = address(&serving, "rest");
     let at_start = server.resident_kib();
