@@ -8,8 +8,8 @@
 //! that is freed it raises the size that counts as large; and it gives the end of its heap back to the system whenever
 //! 128 KB of it are free, so that each request of a few megabytes has its pages zeroed anew: 3,000 page faults and half of
 //! the CPU time for 10 MB. With both sizes fixed, requests find pages that are there already, and what an unloaded model
-//! leaves behind is given back when it is unloaded, what a burst of requests does once the process rests. What is kept is kept for each heap, so there are few. Another allocator
-//! would do as well, at twice the resident memory of a small server.
+//! leaves behind is given back when it is unloaded, what a burst of requests does once the process rests. What is kept is
+//! kept for each heap, so there are few. Another allocator would do as well, at twice the resident memory of a small server.
 
 use std::hint;
 use std::num::NonZeroUsize;
