@@ -278,7 +278,7 @@ def halves() -> Graph:
 def slow() -> Graph:
     """Returns a model that multiplies matrices of a `size` before it gives back what it is sent.
 
-    The size [2500, 2500] takes a second or so; zeros, as in a warm-up, nothing.
+    `salver_testing.slow` finds a size that takes long; zeros, as in a warm-up, take nothing.
     """
     graph = Graph()
     x = graph.placeholder("x", FLOAT, [-1])

@@ -11,6 +11,7 @@ from salver_testing.clients import Grpc, Rest, predict_request
 from salver_testing.examples import CLASSIFY, REGRESS, ask_all, classify, example, regress, rows, task
 from salver_testing.saved_models import place, slow, tensor_proto
 from salver_testing.server import Server
+from salver_testing.slow import size_that_takes
 from salver_testing.tensors import make_tensor
 
 ROW = example(x=2.0)
@@ -155,9 +156,11 @@ def test_no_bytes_stay_reserved(saved_models_rest: Rest) -> None:
 
 def test_the_server_ends_well_although_tensorflow_is_busy(tmp_path: Path, has_tensorflow: None) -> None:
     place(tmp_path, "slow", "1", slow())
-    size = make_tensor([8000, 8000], "int32")
     with Server(tmp_path, "--drain-timeout=100ms", engine="tensorflow") as server:
-        with Grpc(server.grpc) as client, pytest.raises(grpc.RpcError):
-            client.predict("slow", timeout=0.5, x=make_tensor([1.0]), size=size)
+        with Grpc(server.grpc) as client:
+            # By far longer than the server waits for what is in use.
+            size = make_tensor(size_that_takes(client, seconds=7), "int32")
+            with pytest.raises(grpc.RpcError):
+                client.predict("slow", timeout=0.5, x=make_tensor([1.0]), size=size)
         assert server.stop() == 0
     assert "still in use at the end" in server.log_text()

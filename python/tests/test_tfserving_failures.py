@@ -22,6 +22,7 @@ from salver_testing.clients import Grpc, predict_request
 from salver_testing.examples import CLASSIFY, REGRESS, ask_all, classify, example, model_spec, regress, rows, task
 from salver_testing.saved_models import tensor_proto
 from salver_testing.server import Server
+from salver_testing.slow import size_that_takes
 from salver_testing.tensors import make_tensor
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -399,8 +400,9 @@ def test_failure(saved_models_grpc: Grpc, row: Row) -> None:
 
 
 def test_a_deadline_that_passes_while_the_model_runs(saved_models_grpc: Grpc) -> None:
+    size = make_tensor(size_that_takes(saved_models_grpc, seconds=1), "int32")
     with pytest.raises(grpc.RpcError) as error:
-        saved_models_grpc.predict("slow", timeout=0.2, x=X, size=make_tensor([2500, 2500], "int32"))
+        saved_models_grpc.predict("slow", timeout=0.2, x=X, size=size)
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 

@@ -8,17 +8,16 @@ from pathlib import Path
 import grpc
 import pytest
 
-from salver_testing.clients import Answer, Rest, predict_request
+from salver_testing.clients import Answer, Grpc, Rest, predict_request
 from salver_testing.http2 import Http2, frame, grpc_headers
 from salver_testing.saved_models import Graph, half_plus_two, place, slow
 from salver_testing.server import ModelServer, Server
+from salver_testing.slow import size_that_takes
 from salver_testing.tensors import make_tensor
 
 HALF = "/v1/models/half_plus_two"
 INSTANCES = b'{"instances": [1.0]}'
 REST_TIMEOUT_MILLIS = 300
-# A run of the slow model that outlasts that by far.
-LONG = [3000, 3000]
 
 
 def ask(rest: Rest, path: str, body: object, **headers: str) -> Answer:
@@ -211,14 +210,21 @@ def test_labels_before_the_first_list(tmp_path: Path, has_tensorflow: None) -> N
 # The last ones: TensorFlow goes on with a product of matrices that nobody waits for.
 
 
-def test_a_run_that_takes_too_long_is_504(rows: Server) -> None:
+@pytest.fixture(scope="module")
+def long(rows: Server) -> list[int]:
+    """The size of a run of the slow model that outlasts the time-outs by far."""
+    with Grpc(rows.grpc) as client:
+        return size_that_takes(client, seconds=1)
+
+
+def test_a_run_that_takes_too_long_is_504(rows: Server, long: list[int]) -> None:
     with Rest(rows.rest) as rest:
-        status, _ = error(ask(rest, "/v1/models/slow:predict", {"inputs": {"x": [1.0], "size": LONG}}))
+        status, _ = error(ask(rest, "/v1/models/slow:predict", {"inputs": {"x": [1.0], "size": long}}))
     assert status == 504
 
 
-def test_the_server_itself_ends_a_run_at_its_deadline(rows: Server) -> None:
-    request = predict_request("slow", x=make_tensor([1.0]), size=make_tensor(LONG, "int32")).SerializeToString()
+def test_the_server_itself_ends_a_run_at_its_deadline(rows: Server, long: list[int]) -> None:
+    request = predict_request("slow", x=make_tensor([1.0]), size=make_tensor(long, "int32")).SerializeToString()
     with Http2(rows.grpc) as connection:
         answer = connection.call(grpc_headers(rows.grpc, grpc_timeout="300m"), frame(request))
     assert answer["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
