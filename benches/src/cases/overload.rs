@@ -16,7 +16,7 @@ use crate::servers::{Api, Kind, Server};
 const OVERLOAD: &str = "overload";
 /// Connections of the closed loop that finds the capacity.
 const NUM_CONNECTIONS: usize = 4;
-/// What a run of the model takes: of ten to twenty milliseconds.
+/// How long a run of the model takes: its goals are those of a model of ten to twenty milliseconds.
 const RUN: Duration = Duration::from_millis(15);
 /// The most layers that it has: what a machine of ten times the speed needs.
 const MOST_LAYERS: f64 = 50.0;
@@ -40,7 +40,7 @@ const TAIL_AFTER: &str = "p99 a second after the end of that before";
 
 /// How long after the last answer of a round it is that memory is looked at: what a server keeps at hand between bursts is
 /// told beside it.
-const REST: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(10);
 /// What is told beside it.
 const BUSY_MEMORY: &str = "resident memory at the end of ten times, MB";
 /// What a server may hold after the last round, of that after the first: how many connections and requests there were at
@@ -152,10 +152,9 @@ fn play(
     let usual_rate = USUAL * capacity;
     let tail = open(target, usual_rate, usual_length)?.millis(0.99);
     // That of before the usual load is as old as the first overload is long.
-    capacity = match server.kind {
-        SALVER => capacity_of(bench, target, name, length)?,
-        _ => capacity,
-    };
+    if server.kind == SALVER {
+        capacity = capacity_of(bench, target, name, length)?;
+    }
     bench.tell(&format!(
         "{name}: capacity {capacity:.1}/s; at {USUAL} of it p99 is {tail:.1} ms"
     ));
@@ -196,7 +195,7 @@ fn play(
     let busy_memory = memory_of(server)?;
     std::thread::sleep(RECOVERY);
     let after = open(target, usual_rate, usual_length)?.millis(0.99);
-    std::thread::sleep(REST);
+    std::thread::sleep(IDLE);
     let memory = memory_of(server)?;
     for (what, value) in [
         (TAIL_AFTER, after / tail),
