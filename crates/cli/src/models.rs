@@ -405,10 +405,6 @@ fn listener(
         watch.on_event(event, Instant::now());
         labels.on_change(&event.id.name);
         log(event);
-        // What loading took beside the model is free by now, and so is all of a model that has ended.
-        if matches!(event.state, State::Available | State::End) {
-            salver_memory::release_free_memory();
-        }
     })
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn release_when_quiet() -> Infallible {
         if rest.look(salver_memory::cpu_time()) {
             tracing::debug!("at rest: free memory is given back");
             // A thread that ends badly has given nothing back; there is nothing to be done about it.
-            drop(spawn_blocking(salver_memory::release_all_memory).await);
+            drop(spawn_blocking(salver_memory::release_memory).await);
         }
     }
 }

@@ -14,6 +14,52 @@ pub(crate) fn exit_at_once(code: i32) -> ! {
     std::process::exit(code)
 }
 
+/// Sets how this thread is scheduled: whether it takes a core at once where it has a right to one when it wakes, and its time
+/// slice in nanoseconds, of which zero is the system's own. Does nothing where the system does not know of that, or where the
+/// thread runs by other rules than most do.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_scheduling(preempts: bool, slice_nanos: u64) {
+    use std::mem::size_of;
+
+    const SIZE: u32 = size_of::<libc::sched_attr>() as u32;
+    const THIS_THREAD: libc::c_int = 0;
+    const NO_FLAGS: libc::c_uint = 0;
+    const OTHER: u32 = libc::SCHED_OTHER as u32;
+    const BATCH: u32 = libc::SCHED_BATCH as u32;
+
+    // SAFETY: a structure of integers, for which zeros are values.
+    let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: the system writes at most so many bytes to the structure, whose size that is.
+    let got = unsafe {
+        libc::syscall(
+            libc::SYS_sched_getattr,
+            THIS_THREAD,
+            &raw mut attr,
+            SIZE,
+            NO_FLAGS,
+        )
+    };
+    if got != 0 || ![OTHER, BATCH].contains(&attr.sched_policy) {
+        return;
+    }
+    attr.size = SIZE;
+    attr.sched_policy = if preempts { OTHER } else { BATCH };
+    attr.sched_runtime = slice_nanos;
+    // SAFETY: the system reads the structure, which says how long it is. It changes how the calling thread is scheduled and
+    // nothing else; whether it did so makes no difference but to latencies.
+    unsafe {
+        libc::syscall(
+            libc::SYS_sched_setattr,
+            THIS_THREAD,
+            &raw const attr,
+            NO_FLAGS,
+        )
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_scheduling(_preempts: bool, _slice_nanos: u64) {}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod gnu {
     use std::ffi::c_int;

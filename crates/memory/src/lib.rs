@@ -1,18 +1,23 @@
-//! Asks the system for what the standard library has no call for: freed memory back, the CPU time that was used, and an end
-//! without cleaning up.
+//! Asks the system for what the standard library has no call for: freed memory back, which thread has a core first, the CPU
+//! time that was used, and an end without cleaning up.
 //!
-//! Owns three settings of the GNU C library's allocator, which do nothing on other systems, and the call that ends the
-//! process at once. A crate of its own because it is the only place outside of the engines that calls C.
+//! Owns three settings of the GNU C library's allocator and three of Linux's scheduler, which do nothing on other systems, and
+//! the call that ends the process at once. A crate of its own because it is the only place outside of the engines that calls C.
 //!
 //! Why memory: left alone, that allocator keeps blocks of up to 32 MB of unloaded models, because with every mapped block
 //! that is freed it raises the size that counts as large; and it gives the end of its heap back to the system whenever
 //! 128 KB of it are free, so that each request of a few megabytes has its pages zeroed anew: 3,000 page faults and half of
-//! the CPU time for 10 MB. With both sizes fixed, requests find pages that are there already, and what an unloaded model
-//! leaves behind is given back when it is unloaded, what a burst of requests does once the process rests. What is kept is
-//! kept for each heap, so there are few. Another allocator would do as well, at twice the resident memory of a small server.
+//! the CPU time for 10 MB. With both sizes fixed, requests find pages that are there already; what they leave behind is
+//! given back once the process rests. What is kept is kept for each heap, so there are few. Another allocator would do as
+//! well, at twice the resident memory of a small server.
+//!
+//! A model's weights would lie in the same heaps, and to give them back beside requests would keep these waiting: for each
+//! heap in turn, all allocations wait until all of its free pages have been returned, 20 ms for ResNet101's 180 MB. So while
+//! a model is loaded smaller blocks are mapped on their own ([`map_blocks`]): each goes when it is freed.
 
 use std::hint;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +27,9 @@ mod ffi;
 /// Blocks of this size and more are mapped on their own, and their pages zeroed each time: more than tensors of requests
 /// usually have. The most that the allocator takes.
 const MAPPED_BYTES: i32 = 32 << 20;
+
+/// The same while a model is loaded: less than most weights have, and more than tensors of small requests.
+const LOADING_MAPPED_BYTES: i32 = 256 << 10;
 
 /// How much may be free at the end of each of the heaps: a few requests of the largest blocks that are in them.
 const KEPT_BYTES: i32 = 64 << 20;
@@ -43,35 +51,55 @@ pub fn configure() {
     ffi::set_max_arenas(i32::try_from(num_heaps()).unwrap_or(i32::MAX));
 }
 
+/// For as long as one lives, smaller blocks are mapped on their own, whoever asks for them.
+#[derive(Debug)]
+pub struct MappedBlocks(());
+
+/// How many [`MappedBlocks`] live.
+static NUM_MAPPING: Mutex<usize> = Mutex::new(0);
+
+/// Has blocks mapped on their own that stay for as long as a model does, so that each goes back to the system when it is
+/// freed. Blocks of requests are mapped meanwhile too, at the price of having their pages zeroed.
+pub fn map_blocks() -> MappedBlocks {
+    let mut num_mapping = NUM_MAPPING.lock().unwrap_or_else(PoisonError::into_inner);
+    if *num_mapping == 0 {
+        ffi::set_mmap_threshold(LOADING_MAPPED_BYTES);
+    }
+    *num_mapping += 1;
+    MappedBlocks(())
+}
+
+impl Drop for MappedBlocks {
+    fn drop(&mut self) {
+        let mut num_mapping = NUM_MAPPING.lock().unwrap_or_else(PoisonError::into_inner);
+        *num_mapping -= 1;
+        if *num_mapping == 0 {
+            ffi::set_mmap_threshold(MAPPED_BYTES);
+        }
+    }
+}
+
 fn num_heaps() -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cores.saturating_add(MORE_HEAPS)
 }
 
-/// Returns the free pages of the heaps to the system, but for what is kept at the end of each.
+/// Returns all free pages of the heaps to the system, what is kept at the end of each for the next requests as well.
+///
+/// There is no call for the latter: the allocator looks at the end of a heap when a large block in it is freed. So as many
+/// threads as it takes for every heap to have one free such a block.
 ///
 /// # Blocking
-/// A few milliseconds for a heap of hundreds of megabytes; other threads' allocations wait meanwhile. Call it after a load
-/// or an unload, never for a request.
-pub fn release_free_memory() {
-    ffi::trim();
-}
-
-/// Returns all free pages to the system, what is kept at the end of each heap for the next requests as well.
-///
-/// There is no call for that: the allocator looks at the end of a heap when a large block in it is freed. So as many threads
-/// as it takes for every heap to have one free such a block.
-///
-/// # Blocking
-/// As [`release_free_memory`], and for some threads to start and end. Call it while the process rests.
-pub fn release_all_memory() {
+/// A millisecond for every 10 MB or so, in which other threads' allocations wait, and for some threads to start and end. Call
+/// it while the process rests.
+pub fn release_memory() {
     if cfg!(all(target_os = "linux", target_env = "gnu")) {
         ffi::set_trim_threshold(0);
         // Heaps whose threads have ended are given out first, then all of them in turn.
         trim_ends(2 * num_heaps());
         ffi::set_trim_threshold(KEPT_BYTES);
     }
-    release_free_memory();
+    ffi::trim();
 }
 
 /// Frees a block in the heap of this thread, and in those of others for as long as this one has its own.
@@ -83,6 +111,43 @@ fn trim_ends(num_others: usize) {
         let next = thread.spawn(move || trim_ends(num_others - 1));
         drop(next.map(thread::JoinHandle::join));
     }
+}
+
+/// The time slice of a thread whose work takes less: the shortest that Linux takes.
+const SHORT_SLICE: Duration = Duration::from_micros(100);
+
+/// How soon a thread is to have a core when all are busy. None gets more time than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At once, where it has used less than its share, for a tenth of a millisecond at a time: a request is read while a model
+    /// computes on all cores.
+    Prompt,
+    /// When its turn comes: a thread that computes does not push aside the one that woke it, which would then wait for the
+    /// scheduler's next tick, milliseconds later. Meanwhile that one may find more to be computed.
+    Patient,
+}
+
+/// Chooses the pace of this thread, and of those that it starts. Linux has heeded time slices since 6.12.
+pub fn set_pace(pace: Pace) {
+    let slice = match pace {
+        Pace::Prompt => SHORT_SLICE,
+        // The system's own.
+        Pace::Patient => Duration::ZERO,
+    };
+    let nanos = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+    ffi::set_scheduling(pace == Pace::Prompt, nanos);
+}
+
+/// By how much a thread is nicer that gives way: it gets a tenth of what another does where both want a core.
+#[cfg(target_os = "linux")]
+const GIVING_WAY: i32 = 10;
+
+/// Lets others have the core first, for good: this thread and those that it starts. What they do takes as long as ever where
+/// cores are free.
+pub fn give_way() {
+    // Whoever may not do so, or already does as far as can be, goes on as before.
+    #[cfg(target_os = "linux")]
+    rustix::process::nice(GIVING_WAY).ok();
 }
 
 /// Returns the CPU time of all threads since the process was started; zero where the system does not say.

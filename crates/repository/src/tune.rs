@@ -13,6 +13,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use salver_backend::{Backend, BackendError, Model, ModelConfig, ModelFiles, Signature};
@@ -124,17 +125,17 @@ pub fn tune(
     open: Option<OpenChoices>,
 ) -> Result<Tuned, BackendError> {
     let started_at = Instant::now();
-    let mut tuned = Tuned::unmeasured(backend.load(files, &config)?, config);
-    let load = started_at.elapsed();
+    let mut tuned = Tuned::unmeasured(load(backend, files, &config)?, config);
+    let took = started_at.elapsed();
     let Some(open) = open else {
         return Ok(tuned);
     };
     tuned.measure(name, backend.platform(), open);
-    if open.layout && load <= MAX_LAYOUT_LOAD && tuned.is_worth_fewer_cores() {
+    if open.layout && took <= MAX_LAYOUT_LOAD && tuned.is_worth_fewer_cores() {
         let try_cores = |num_threads| {
             let config = layout(config, num_threads);
             // A failure is no news: the model is loaded as it was.
-            let mut other = Tuned::unmeasured(backend.load(files, &config).ok()?, config);
+            let mut other = Tuned::unmeasured(load(backend, files, &config).ok()?, config);
             other.measure(name, backend.platform(), open);
             Some(other)
         };
@@ -143,6 +144,16 @@ pub fn tune(
         }
     }
     Ok(tuned)
+}
+
+/// Loads a model into memory that goes back to the system when it is unloaded.
+fn load(
+    backend: &dyn Backend,
+    files: &ModelFiles,
+    config: &ModelConfig,
+) -> Result<Box<dyn Model>, BackendError> {
+    let _mapped = salver_memory::map_blocks();
+    backend.load(files, config)
 }
 
 /// Returns as many instances of so many threads as there are threads in one now.
@@ -206,8 +217,18 @@ impl Tuned {
         }
     }
 
-    /// Runs the model, in an instance of which no request knows, and decides what is open about batches.
+    /// Measures the model in a thread that gives way to requests for others.
     fn measure(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                salver_memory::give_way();
+                self.measure_here(name, platform, open);
+            });
+        });
+    }
+
+    /// Runs the model, in an instance of which no request knows, and decides what is open about batches.
+    fn measure_here(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
         let Some(trial) = Trial::start(name, &self.model, platform) else {
             return;
         };

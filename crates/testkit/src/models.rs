@@ -98,6 +98,32 @@ pub fn gather() -> Vec<u8> {
         .to_bytes()
 }
 
+/// The sums of rows of so many tables `f32[1024, 1024]` of ones, 4 MiB each: `rows = table_0[ids] + table_1[ids] …` with
+/// `ids: i64[n]`.
+#[must_use]
+pub fn tables(num_tables: usize) -> Vec<u8> {
+    const LEN: usize = 1024;
+    let mut graph = Graph::new().input("ids", DType::I64, &["n"]);
+    for idx in 0..num_tables {
+        let table = Tensor::from_vec([LEN, LEN], vec![1.0_f32; LEN * LEN]).expect("fits");
+        let (name, rows) = (format!("table_{idx}"), format!("rows_{idx}"));
+        graph = graph
+            .weight(&name, &table)
+            .node("Gather", &[&name, "ids"], &[&rows]);
+        if idx > 0 {
+            let (before, sum) = (format!("sum_{}", idx - 1), format!("sum_{idx}"));
+            graph = graph.node("Add", &[&before, &rows], &[&sum]);
+        } else {
+            graph = graph.node("Identity", &[&rows], &["sum_0"]);
+        }
+    }
+    let sum = format!("sum_{}", num_tables - 1);
+    graph
+        .node("Identity", &[&sum], &["rows"])
+        .output("rows", DType::F32, &["n", "1024"])
+        .to_bytes()
+}
+
 /// `not = !x` of any rank.
 #[must_use]
 pub fn not() -> Vec<u8> {

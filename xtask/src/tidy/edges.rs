@@ -42,6 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "servable",
             "batching",
             "backend",
+            "memory",
             "savedmodel",
             "telemetry",
             "tensor",

@@ -192,6 +192,26 @@ impl Server {
         kib.expect("a line of numbers").parse().expect("a number")
     }
 
+    /// Returns the name of every thread of the process, and the number of the policy by which it is scheduled.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn policies(&self) -> Vec<(String, u32)> {
+        /// Where it stands among the fields after the name, from zero.
+        const POLICY: usize = 38;
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(tasks).expect("the process has threads");
+        // One that ends meanwhile has nothing to say.
+        let stats =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        stats
+            .map(|stat| {
+                let (name, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+                let (_, name) = name.split_once('(').expect("a name in brackets");
+                let policy = fields.split_whitespace().nth(POLICY).expect("a policy");
+                (name.to_owned(), policy.parse().expect("a number"))
+            })
+            .collect()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")

@@ -84,6 +84,61 @@ fn what_a_burst_took_is_given_back_once_it_is_over() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn an_unloaded_models_memory_is_given_back_beside_requests() {
+    const WEIGHTS_KIB: u64 = 6 * 4 * 1024;
+    let models = Models::half_plus_two();
+    let mut server = Server::start(&[models.text()]);
+    let serving = server.wait_for_message("serving");
+    let rest = address(&serving, "rest");
+    let before = server.resident_kib();
+    models.write(
+        "tables/1/model.onnx",
+        &salver_testkit::models::tables(usize::try_from(WEIGHTS_KIB / 4096).unwrap()),
+    );
+    server.wait_for_message("loaded");
+    let loaded = server.resident_kib();
+    assert!(loaded > before + WEIGHTS_KIB, "{before} KiB, then {loaded}");
+    std::fs::remove_dir_all(models.join("tables")).unwrap();
+    server.wait_for_message("unloaded");
+    // Requests one after the other leave the server no time to rest.
+    let mut after = loaded;
+    let is_less = Server::until(|| {
+        let (status, _) = post(rest, PREDICT, r#"{"instances": [1.0]}"#);
+        assert_eq!(status, 200);
+        after = server.resident_kib();
+        after < loaded - WEIGHTS_KIB * 3 / 4
+    });
+    assert!(is_less, "{before} KiB, then {loaded} KiB, then {after} KiB");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_that_compute_do_not_push_aside_those_of_sockets() {
+    const SCHED_OTHER: u32 = 0;
+    const SCHED_BATCH: u32 = 3;
+    let models = Models::half_plus_two();
+    let mut server = Server::start(&[models.text()]);
+    server.wait_for_message("serving");
+    let policies = server.policies();
+    for (start, wanted) in [
+        ("salver-io", SCHED_OTHER),
+        ("half_plus_two-", SCHED_BATCH),
+        ("rten-", SCHED_BATCH),
+    ] {
+        let of_these: Vec<_> = policies
+            .iter()
+            .filter(|(name, _)| name.starts_with(start))
+            .collect();
+        assert!(!of_these.is_empty(), "{start}: {policies:?}");
+        assert!(
+            of_these.iter().all(|(_, policy)| *policy == wanted),
+            "{start}: {policies:?}"
+        );
+    }
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let models = Models::half_plus_two();
