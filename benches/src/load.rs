@@ -8,11 +8,13 @@ pub(crate) mod http;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use prost::Message;
+use salver_memory::Pace;
 
 use self::grpc::GrpcConnection;
 use self::http::HttpConnection;
@@ -195,7 +197,7 @@ pub(crate) enum Until {
 
 /// Sends a request on each of some connections as soon as the one before was answered.
 pub(crate) fn closed(target: &Target, num_connections: usize, until: Until) -> Result<Sample> {
-    on_one_thread(async {
+    on_one_thread(|| async {
         let sample = Rc::new(RefCell::new(Sample::default()));
         let left = Rc::new(RefCell::new(match until {
             Until::Elapsed(_) => usize::MAX,
@@ -258,9 +260,9 @@ pub(crate) fn open(target: &Target, rate: f64, length: Duration) -> Result<Sampl
 pub(crate) fn open_while(
     target: &Target,
     rate: f64,
-    goes_on: impl Fn(Instant) -> bool,
+    goes_on: impl Fn(Instant) -> bool + Sync,
 ) -> Result<Vec<Sent>> {
-    on_one_thread(async {
+    on_one_thread(|| async {
         let every = Rc::new(RefCell::new(Vec::new()));
         let idle = Rc::new(RefCell::new(Vec::<Connection>::new()));
         let num_open = Rc::new(RefCell::new(0_usize));
@@ -325,9 +327,19 @@ async fn one(
     }
 }
 
-pub(crate) fn on_one_thread<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, work)
+/// Does a client's work on a thread of its own, which ends with it.
+pub(crate) fn on_one_thread<T, F>(work: impl FnOnce() -> F + Send) -> Result<T>
+where
+    T: Send,
+    F: Future<Output = Result<T>>,
+{
+    let work = || {
+        // What the client itself waits for a core is none of the server's. Servers must not inherit that.
+        salver_memory::set_pace(Pace::Prompt);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        tokio::task::LocalSet::new().block_on(&runtime, work())
+    };
+    thread::scope(|scope| scope.spawn(work).join()).expect("a client does not panic")
 }

@@ -50,7 +50,7 @@ impl Process {
         };
         let request = format!("GET {ready} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let is_ready = || {
-            let sent = on_one_thread(async {
+            let sent = on_one_thread(|| async {
                 HttpConnection::open(port)
                     .await?
                     .send(request.as_bytes())

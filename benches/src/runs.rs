@@ -29,7 +29,7 @@ impl Runs {
 
 /// Reads what the runs of all models took until now.
 pub(crate) fn total(server: &Server) -> Result<Runs> {
-    let body = on_one_thread(async {
+    let body = on_one_thread(|| async {
         let mut connection = HttpConnection::open(server.http_port()).await?;
         connection
             .body(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -177,14 +177,14 @@ fn wait_until(
     server: &Server,
     model: &Model,
     stalls: &mut Stalls,
-    is_wanted: impl Fn(&Value) -> bool,
+    is_wanted: impl Fn(&Value) -> bool + Sync,
 ) -> Result<Instant> {
     let request = format!(
         "GET /v1/models/{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
         model.name
     );
     let start = Instant::now();
-    on_one_thread(async {
+    on_one_thread(|| async {
         let mut connection = HttpConnection::open(server.http_port()).await?;
         while start.elapsed() < PATIENCE {
             stalls.look();
