@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::load::http::HttpConnection;
@@ -13,9 +15,6 @@ use crate::load::{Answer, on_one_thread};
 
 /// How long a server may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Ticks of the kernel's clock in a second, which `/proc` counts in: the same on every Linux that Rust runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A process and those that it started.
 #[derive(Debug)]
@@ -74,27 +73,17 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns the CPU time that the process and its children have used.
+    /// Returns the CPU time that the process and its children have used, from clocks that count nanoseconds: `/proc` says
+    /// it in hundredths of a second, which are as much as a thousand small requests use.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut ticks = 0;
+        let mut used = Duration::ZERO;
         for pid in self.tree()? {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-            // The name, in brackets, may hold anything.
-            let fields: Vec<&str> = stat
-                .rsplit_once(')')
-                .context("no name in /proc/PID/stat")?
-                .1
-                .split_whitespace()
-                .collect();
-            // `utime` and `stime`: fields 14 and 15 of proc(5), the name is the second.
-            for field in [11, 12] {
-                ticks += fields
-                    .get(field)
-                    .context("/proc/PID/stat is short")?
-                    .parse::<u64>()?;
-            }
+            let pid = unistd::Pid::from_raw(i32::try_from(pid)?);
+            let clock = clock_getcpuclockid(pid)
+                .with_context(|| format!("the CPU time of {} cannot be read", self.name))?;
+            used += Duration::from(clock_gettime(clock)?);
         }
-        Ok(Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND))
+        Ok(used)
     }
 
     /// Returns the resident memory of the process and its children, shared pages in parts, in bytes.

@@ -141,7 +141,8 @@ fn value_of_sixteen(digits: u8x16) -> u64 {
     let digits: i16x8 = bytemuck::cast(digits);
     let twos: i16x8 = (digits * i16x8::splat(10) + (digits >> 8)) & i16x8::splat(0xff);
     let fours = twos.dot(i16x8::new([100, 1, 100, 1, 100, 1, 100, 1]));
-    let fours: [u64; 2] = bytemuck::cast(fours);
-    let eights = fours.map(|four| four.wrapping_mul(1 + (10_000 << 32)) >> 32);
-    eights[0] * POWERS[8] + eights[1]
+    let [first, last]: [u64; 2] = bytemuck::cast(fours);
+    // Not by `map`: its closures are not always inlined.
+    let eight = |fours: u64| fours.wrapping_mul(1 + (10_000 << 32)) >> 32;
+    eight(first) * POWERS[8] + eight(last)
 }
