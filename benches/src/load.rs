@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use prost::Message;
-use salver_memory::Pace;
+use salver_system::scheduling::{self, Pace};
 
 use self::grpc::GrpcConnection;
 use self::http::HttpConnection;
@@ -335,7 +335,7 @@ where
 {
     let work = || {
         // What the client itself waits for a core is none of the server's. Servers must not inherit that.
-        salver_memory::set_pace(Pace::Prompt);
+        scheduling::set_pace(Pace::Prompt);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
-use nix::unistd;
-use rustix::process::{Pid, Signal, kill_process};
+use nix::unistd::Pid;
 
 use crate::load::http::HttpConnection;
 use crate::load::{Answer, on_one_thread};
@@ -78,7 +78,6 @@ impl Process {
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let mut used = Duration::ZERO;
         for pid in self.tree()? {
-            let pid = unistd::Pid::from_raw(i32::try_from(pid)?);
             let clock = clock_getcpuclockid(pid)
                 .with_context(|| format!("the CPU time of {} cannot be read", self.name))?;
             used += Duration::from(clock_gettime(clock)?);
@@ -98,8 +97,8 @@ impl Process {
         Ok(bytes)
     }
 
-    fn tree(&self) -> Result<Vec<u32>> {
-        let mut pids = vec![self.child.id()];
+    fn tree(&self) -> Result<Vec<Pid>> {
+        let mut pids = vec![Pid::from_raw(i32::try_from(self.child.id())?)];
         let mut next = 0;
         while let Some(pid) = pids.get(next) {
             for task in fs::read_dir(format!("/proc/{pid}/task"))
@@ -110,7 +109,8 @@ impl Process {
                 pids.extend(
                     children
                         .split_whitespace()
-                        .filter_map(|pid| pid.parse::<u32>().ok()),
+                        .filter_map(|pid| pid.parse().ok())
+                        .map(Pid::from_raw),
                 );
             }
             next += 1;
@@ -121,13 +121,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let pids = self.tree().unwrap_or_default();
-        for pid in pids
-            .into_iter()
-            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-        {
+        for pid in self.tree().unwrap_or_default() {
             // It may have ended by itself.
-            let _ended = kill_process(pid, Signal::KILL);
+            let _ended = kill(pid, Signal::SIGKILL);
         }
         drop(self.child.wait());
     }

@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
 pub(crate) fn at_once(code: i32) -> ! {
     // Whoever read it has gone if this fails.
     drop(std::io::stdout().flush());
-    salver_memory::exit_at_once(code)
+    salver_system::exit_at_once(code)
 }
 
 /// A command that did not do what it was asked for.

@@ -60,7 +60,7 @@ const OTHER_VARIABLES: [&str; 6] = [
 ];
 
 fn main() -> ExitCode {
-    salver_memory::configure();
+    salver_system::memory::configure();
     run(std::env::args_os().collect(), &environment()).into()
 }
 

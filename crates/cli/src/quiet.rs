@@ -30,10 +30,10 @@ pub(crate) async fn release_when_quiet() -> Infallible {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        if rest.look(salver_memory::cpu_time()) {
+        if rest.look(salver_system::cpu_time()) {
             tracing::debug!("at rest: free memory is given back");
             // A thread that ends badly has given nothing back; there is nothing to be done about it.
-            drop(spawn_blocking(salver_memory::release_memory).await);
+            drop(spawn_blocking(salver_system::memory::release).await);
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use salver_memory::Pace;
 use salver_server::{Server, ServerConfig, Services};
+use salver_system::scheduling::{self, Pace};
 use salver_telemetry::logging::{self, LogConfig, LogFormat};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -104,7 +104,7 @@ fn runtime(num_threads: NonZeroUsize) -> std::io::Result<Runtime> {
         .worker_threads(num_threads.get())
         .thread_name("salver-io")
         .thread_stack_size(IO_STACK_BYTES)
-        .on_thread_start(|| salver_memory::set_pace(Pace::Prompt))
+        .on_thread_start(|| scheduling::set_pace(Pace::Prompt))
         .enable_all()
         .build()
 }

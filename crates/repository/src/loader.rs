@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use salver_backend::{BackendError, Choice, Registry};
 use salver_batching::{BatchingConfig, ExecutorConfig, LocalExecutor};
-use salver_memory::Pace;
 use salver_servable::{CancelToken, LoadError, LoadErrorKind, Loader, Resources, ServableId};
+use salver_system::scheduling::{self, Pace};
 use salver_telemetry::{LoadResult, Metrics};
 
 use crate::layout::Place;
@@ -112,7 +112,8 @@ impl Loader for ModelLoader {
 
     fn load(&self, cancel: &CancelToken) -> Result<LoadedModel, LoadError> {
         let started_at = Instant::now();
-        salver_memory::set_pace(Pace::Patient);
+        // Of this thread, which is there for the load alone, and of those of engines and instances, which it starts.
+        scheduling::set_pace(Pace::Patient);
         let loaded = self.try_load(cancel);
         let path = self.offer.place.path().to_string_lossy();
         self.metrics

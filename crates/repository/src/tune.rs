@@ -20,6 +20,7 @@ use salver_backend::{Backend, BackendError, Model, ModelConfig, ModelFiles, Sign
 use salver_batching::{
     Batch, BatchingConfig, CostCurve, Executed, ExecutorConfig, LocalExecutor, Priority,
 };
+use salver_system::scheduling;
 use salver_tensor::Tensor;
 
 use rows::Rows;
@@ -152,7 +153,7 @@ fn load(
     files: &ModelFiles,
     config: &ModelConfig,
 ) -> Result<Box<dyn Model>, BackendError> {
-    let _mapped = salver_memory::map_blocks();
+    let _mapped = salver_system::memory::map_blocks();
     backend.load(files, config)
 }
 
@@ -217,18 +218,21 @@ impl Tuned {
         }
     }
 
-    /// Measures the model in a thread that gives way to requests for others.
+    /// Measures the model in a thread of its own, which gives way to requests for others, as do those of its instance.
     fn measure(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
         thread::scope(|scope| {
-            scope.spawn(|| {
-                salver_memory::give_way();
-                self.measure_here(name, platform, open);
+            let measured = thread::Builder::new().spawn_scoped(scope, || {
+                scheduling::give_way();
+                self.run_trial(name, platform, open);
             });
+            if let Err(error) = measured {
+                tracing::debug!(model = name, %error, "not measured: no thread is to be had for it");
+            }
         });
     }
 
     /// Runs the model, in an instance of which no request knows, and decides what is open about batches.
-    fn measure_here(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
+    fn run_trial(&mut self, name: &str, platform: &'static str, open: OpenChoices) {
         let Some(trial) = Trial::start(name, &self.model, platform) else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use super::{Finding, Source, Tree};
 
-/// The only files with `unsafe`: what an engine adapter and the allocator's settings call of C, and memory that Rust
+/// The only files with `unsafe`: what an engine adapter and the settings of the system call of C, and memory that Rust
 /// cannot describe.
 pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     let is_allowed = |path: &str| {
@@ -12,12 +12,12 @@ pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
         ffi.is_some_and(|(_, file)| file.starts_with("ffi"))
             || matches!(
                 path,
-                "crates/memory/src/ffi.rs"
+                "crates/system/src/ffi.rs"
                     | "crates/tensor/src/mmap.rs"
                     | "crates/tensor/src/buffer.rs"
             )
     };
-    let message = "`unsafe` belongs to backend-*/src/ffi*, memory/src/ffi.rs, tensor/src/mmap.rs and tensor/src/buffer.rs";
+    let message = "`unsafe` belongs to backend-*/src/ffi*, system/src/ffi.rs, tensor/src/mmap.rs and tensor/src/buffer.rs";
     let sources = tree.sources().filter(|source| !is_allowed(&source.path));
     sources
         .flat_map(|source| each("unsafe", source, &["unsafe"], true, message))

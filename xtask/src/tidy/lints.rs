@@ -8,7 +8,7 @@ use super::{Finding, Tree};
 const UNSAFE_CRATES: &[&str] = &[
     "crates/backend-onnxruntime",
     "crates/backend-tensorflow",
-    "crates/memory",
+    "crates/system",
     "crates/tensor",
 ];
 

@@ -86,7 +86,8 @@ fn what_a_burst_took_is_given_back_once_it_is_over() {
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn an_unloaded_models_memory_is_given_back_beside_requests() {
-    const WEIGHTS_KIB: u64 = 6 * 4 * 1024;
+    const NUM_TABLES: u64 = 6;
+    const WEIGHTS_KIB: u64 = NUM_TABLES * 4 * 1024;
     let models = Models::half_plus_two();
     let mut server = Server::start(&[models.text()]);
     let serving = server.wait_for_message("serving");
@@ -94,7 +95,7 @@ fn an_unloaded_models_memory_is_given_back_beside_requests() {
     let before = server.resident_kib();
     models.write(
         "tables/1/model.onnx",
-        &salver_testkit::models::tables(usize::try_from(WEIGHTS_KIB / 4096).unwrap()),
+        &salver_testkit::models::tables(NUM_TABLES as usize),
     );
     server.wait_for_message("loaded");
     let loaded = server.resident_kib();

@@ -1,10 +1,6 @@
-//! Asks the system for what the standard library has no call for: freed memory back, which thread has a core first, the CPU
-//! time that was used, and an end without cleaning up.
+//! Three settings of the GNU C library's allocator, and free memory back to the system. On other systems nothing is done.
 //!
-//! Owns three settings of the GNU C library's allocator and three of Linux's scheduler, which do nothing on other systems, and
-//! the call that ends the process at once. A crate of its own because it is the only place outside of the engines that calls C.
-//!
-//! Why memory: left alone, that allocator keeps blocks of up to 32 MB of unloaded models, because with every mapped block
+//! Left alone, that allocator keeps blocks of up to 32 MB of unloaded models, because with every mapped block
 //! that is freed it raises the size that counts as large; and it gives the end of its heap back to the system whenever
 //! 128 KB of it are free, so that each request of a few megabytes has its pages zeroed anew: 3,000 page faults and half of
 //! the CPU time for 10 MB. With both sizes fixed, requests find pages that are there already; what they leave behind is
@@ -19,10 +15,8 @@ use std::hint;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-#[allow(unsafe_code, reason = "the calls to C that this crate is about")]
-mod ffi;
+use crate::ffi;
 
 /// Blocks of this size and more are mapped on their own, and their pages zeroed each time: more than tensors of requests
 /// usually have. The most that the allocator takes.
@@ -92,7 +86,7 @@ fn num_heaps() -> usize {
 /// # Blocking
 /// A millisecond for every 10 MB or so, in which other threads' allocations wait, and for some threads to start and end. Call
 /// it while the process rests.
-pub fn release_memory() {
+pub fn release() {
     if cfg!(all(target_os = "linux", target_env = "gnu")) {
         ffi::set_trim_threshold(0);
         // Heaps whose threads have ended are given out first, then all of them in turn.
@@ -111,61 +105,4 @@ fn trim_ends(num_others: usize) {
         let next = thread.spawn(move || trim_ends(num_others - 1));
         drop(next.map(thread::JoinHandle::join));
     }
-}
-
-/// The time slice of a thread whose work takes less: the shortest that Linux takes.
-const SHORT_SLICE: Duration = Duration::from_micros(100);
-
-/// How soon a thread is to have a core when all are busy. None gets more time than another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// At once, where it has used less than its share, for a tenth of a millisecond at a time: a request is read while a model
-    /// computes on all cores.
-    Prompt,
-    /// When its turn comes: a thread that computes does not push aside the one that woke it, which would then wait for the
-    /// scheduler's next tick, milliseconds later. Meanwhile that one may find more to be computed.
-    Patient,
-}
-
-/// Chooses the pace of this thread, and of those that it starts. Linux has heeded time slices since 6.12.
-pub fn set_pace(pace: Pace) {
-    let slice = match pace {
-        Pace::Prompt => SHORT_SLICE,
-        // The system's own.
-        Pace::Patient => Duration::ZERO,
-    };
-    let nanos = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-    ffi::set_scheduling(pace == Pace::Prompt, nanos);
-}
-
-/// By how much a thread is nicer that gives way: it gets a tenth of what another does where both want a core.
-#[cfg(target_os = "linux")]
-const GIVING_WAY: i32 = 10;
-
-/// Lets others have the core first, for good: this thread and those that it starts. What they do takes as long as ever where
-/// cores are free.
-pub fn give_way() {
-    // Whoever may not do so, or already does as far as can be, goes on as before.
-    #[cfg(target_os = "linux")]
-    rustix::process::nice(GIVING_WAY).ok();
-}
-
-/// Returns the CPU time of all threads since the process was started; zero where the system does not say.
-#[must_use]
-pub fn cpu_time() -> Duration {
-    #[cfg(unix)]
-    {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        Duration::try_from(time).unwrap_or_default()
-    }
-    #[cfg(not(unix))]
-    Duration::ZERO
-}
-
-/// Ends the process at once, with this exit code.
-///
-/// For when threads of an engine are busy and will not stop: the usual way out runs what the engine's library has
-/// registered for the end of the process, which frees what those threads use, and the process crashes instead of ending.
-pub fn exit_at_once(code: i32) -> ! {
-    ffi::exit_at_once(code)
 }
