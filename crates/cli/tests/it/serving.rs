@@ -121,20 +121,22 @@ fn threads_that_compute_do_not_push_aside_those_of_sockets() {
     let models = Models::half_plus_two();
     let mut server = Server::start(&[models.text()]);
     server.wait_for_message("serving");
-    let policies = server.policies();
     for (start, wanted) in [
         ("salver-io", SCHED_OTHER),
         ("half_plus_two-", SCHED_BATCH),
         ("rten-", SCHED_BATCH),
     ] {
-        let of_these: Vec<_> = policies
-            .iter()
-            .filter(|(name, _)| name.starts_with(start))
-            .collect();
-        assert!(!of_these.is_empty(), "{start}: {policies:?}");
+        let mut policies = Vec::new();
+        // A thread has the name of the one that started it until it has run for the first time.
+        let is_there = Server::until(|| {
+            policies = server.policies();
+            policies.retain(|(name, _)| name.starts_with(start));
+            !policies.is_empty()
+        });
+        assert!(is_there, "{start}: {:?}", server.policies());
         assert!(
-            of_these.iter().all(|(_, policy)| *policy == wanted),
-            "{start}: {policies:?}"
+            policies.iter().all(|(_, policy)| *policy == wanted),
+            "{policies:?}"
         );
     }
 }
