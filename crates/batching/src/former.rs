@@ -65,6 +65,9 @@ pub enum Decision<T> {
     Idle,
 }
 
+/// How many requests a batch holds without memory of its own.
+const FEW: usize = 4;
+
 /// The most batches that an empty lane's memory is kept for.
 const MAX_SPARE: usize = 16;
 
@@ -113,7 +116,8 @@ impl<K, T> Lane<K, T> {
 /// A batch that requests may still join, if it is the last of its lane.
 #[derive(Debug)]
 struct Forming<T> {
-    items: SmallVec<[Numbered<T>; 1]>,
+    /// A few wait often where runs are short, and take no memory elsewhere.
+    items: SmallVec<[Numbered<T>; FEW]>,
     num_rows: usize,
     /// The number of its first request among all, and when the first came that ever was in it.
     number: u64,
@@ -359,7 +363,7 @@ impl<K: Eq, T> BatchFormer<K, T> {
             let waiting = &mut self.waiting[lane.priority as usize];
             for batch in &mut lane.batches {
                 let items = std::mem::take(&mut batch.items).into_iter();
-                let (gone, left): (SmallVec<[_; 1]>, _) =
+                let (gone, left): (SmallVec<[_; FEW]>, _) =
                     items.partition(|waiting| is_unwanted(&waiting.item));
                 unwanted.extend(gone.into_iter().map(|gone| gone.item));
                 batch.items = left;

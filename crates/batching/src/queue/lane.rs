@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use salver_backend::Signature;
 use salver_tensor::{DType, Shape};
+use smallvec::SmallVec;
 
 use crate::{Batch, BatchingConfig};
 
-/// What requests have to agree in to be joined.
+/// What requests have to agree in to be joined. Every request has one, so most take no memory elsewhere.
 pub(super) struct LaneKey {
     pub(super) signature: Arc<Signature>,
-    requested: Vec<usize>,
-    inputs: Vec<(DType, Class)>,
+    requested: SmallVec<[usize; 2]>,
+    inputs: SmallVec<[(DType, Class); 1]>,
 }
 
 /// What an input has to agree in.
@@ -48,7 +49,7 @@ pub(super) fn key(batch: &Batch, config: Option<&BatchingConfig>) -> Option<(Lan
         .collect();
     let key = LaneKey {
         signature: Arc::clone(&batch.signature),
-        requested: batch.requested.clone(),
+        requested: SmallVec::from_slice(&batch.requested),
         inputs,
     };
     Some((key, num_rows))
