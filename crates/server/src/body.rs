@@ -6,12 +6,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use salver_protocol::rope::Rope;
 use tokio::time::Instant;
 
 use crate::admission::Reservation;
@@ -26,6 +25,8 @@ const INFLATE_STEP_BYTES: usize = 64 * 1024;
 /// refused before that was read hears why and keeps the connection.
 const MAX_DISCARDED_BYTES: usize = 8 << 20;
 const MAX_DISCARD_TIME: Duration = Duration::from_secs(1);
+/// How much memory is made ready for what a body announces: more is taken as it comes.
+const MAX_AHEAD_BYTES: usize = 16 << 20;
 /// What a piece of a body costs beside its bytes, so that a flood of tiny ones is counted too.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 /// How exactly timers end: what is due within that is due.
@@ -130,16 +131,30 @@ impl Receiver {
         .await
     }
 
-    /// Returns the whole body as the frames it came in.
-    pub(crate) async fn collect(
+    /// Returns the whole body in one piece, joined as its frames come: while the rest is on its way, and what is copied is in
+    /// the caches still. One that is a single frame is not copied.
+    pub(crate) async fn join(
         &mut self,
         reservation: &mut Reservation,
-    ) -> Result<Rope, ServeError> {
-        let mut rope = Rope::default();
+    ) -> Result<Bytes, ServeError> {
+        let Some(first) = self.next(reservation).await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next(reservation).await? else {
+            return Ok(first);
+        };
+        let hint = self.body.size_hint();
+        let announced = usize::try_from(hint.upper().unwrap_or_default()).unwrap_or(usize::MAX);
+        let here = first.len() + second.len();
+        let mut joined = BytesMut::with_capacity(here + announced.min(MAX_AHEAD_BYTES));
+        joined.extend_from_slice(&first);
+        joined.extend_from_slice(&second);
+        // Whoever reads from the socket finds the frames' memory free again.
+        drop((first, second));
         while let Some(bytes) = self.next(reservation).await? {
-            rope.push(bytes);
+            joined.extend_from_slice(&bytes);
         }
-        Ok(rope)
+        Ok(joined.freeze())
     }
 
     /// Throws away a body that the answer did not need, so that the connection can be used again; returns whether that

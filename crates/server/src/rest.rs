@@ -169,7 +169,7 @@ fn error_response(error: &ServeError) -> Response<ResponseBody> {
 /// Receives a body, inflated if it is compressed.
 async fn receive(work: &mut Work<'_>, call: &mut Call) -> Result<Bytes, ServeError> {
     let is_gzip = is_gzip(&call.headers);
-    let body = call.body.collect(&mut work.reservation).await?.into_bytes();
+    let body = call.body.join(&mut work.reservation).await?;
     if !is_gzip {
         return Ok(body);
     }
