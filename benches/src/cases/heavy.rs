@@ -127,7 +127,8 @@ pub(super) fn picture(bench: &mut Bench) -> Result<()> {
     let model = Model::new("resnet101", models::resnet101(), &[1, 224, 224, 3]);
     let servers = bench.start(&[SALVER, FAST, Kind::FastApi, Kind::Triton], &[&model])?;
     let until = Until::Elapsed(bench.scale.turn.max(Duration::from_secs(5)));
-    for (api, least) in [(Api::Grpc, 0.97), (Api::Rest, 0.92)] {
+    // By JSON the rest is to be at most 8 % of what the engine takes: 1 / 1.08.
+    for (api, least) in [(Api::Grpc, 0.97), (Api::Rest, 0.926)] {
         bench.rounds("picture", &servers, &model, (&[api], 1, until))?;
         for server in &servers {
             let us = who(server.kind, api);

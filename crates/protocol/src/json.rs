@@ -15,6 +15,8 @@
 //! The second way exists because the order in which errors win is fixed: bad syntax anywhere in the object, then the
 //! type of `signature_name`, then an unknown signature, then whatever is wrong with the values.
 //!
+//! The numbers of a long body may be read by two threads, in the first way only.
+//!
 //! Memory is proportional to the body; no function recurses on the nesting of a body.
 
 mod base64;
@@ -24,6 +26,7 @@ mod error;
 mod examples;
 mod excerpt;
 mod feature;
+mod halves;
 pub mod log;
 mod nested;
 mod number_text;
@@ -44,7 +47,8 @@ use crate::inference::Examples;
 
 pub use error::JsonError;
 pub use examples::parse_examples;
-pub use request::{check_predict, parse_predict};
+pub use halves::Work;
+pub use request::{check_predict, parse_predict, parse_predict_by_two};
 pub use results::encode_results;
 pub use writer::{encode_error, encode_predict};
 

@@ -80,6 +80,18 @@ impl CpuPool {
         }
     }
 
+    /// Has a part of some work done by another thread of the pool, if there is a place that nobody needs now; else drops it.
+    ///
+    /// Whoever is in the pool owns that part, and takes it over if it is not begun.
+    pub(crate) fn lend(&self, work: impl FnOnce() + Send + 'static) {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            drop(tokio::task::spawn_blocking(move || {
+                work();
+                drop(permit);
+            }));
+        }
+    }
+
     /// Runs `work` on the pool if `num_bytes` is large, else here.
     ///
     /// # Cancel safety

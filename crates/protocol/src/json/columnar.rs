@@ -6,7 +6,7 @@ use super::error::JsonError;
 use super::nested::Nested;
 use super::scanner::Scanner;
 use super::values::values_of;
-use super::{MAX_RANK, base64};
+use super::{MAX_RANK, base64, halves};
 
 /// Parses the value of `inputs`, where the scanner stands; one tensor per input, in the order of `specs`.
 ///
@@ -37,6 +37,8 @@ fn parse_object(
     specs: &[TensorSpec],
 ) -> Result<Vec<Tensor>, JsonError> {
     let mut tensors: Vec<Option<Tensor>> = vec![None; specs.len()];
+    // The middle of the body is not that of the first list.
+    scanner.helper = scanner.helper.take().filter(|_| specs.len() == 1);
     let mut member = scanner.first_member()?;
     while let Some(key) = member {
         let spec_idx = specs
@@ -67,6 +69,9 @@ fn parse_tensor(
     nested: &mut Nested,
     spec: &TensorSpec,
 ) -> Result<Tensor, JsonError> {
+    if let Some(tensor) = halves::parse(scanner, spec) {
+        return Ok(tensor);
+    }
     let mut values = values_of(spec.dtype);
     nested.parse(scanner, values.as_mut())?;
     values.finish(Shape::from(nested.dims())).map_err(|error| {

@@ -17,6 +17,21 @@ pub(super) struct Nested {
     /// Elements so far of each list that is open.
     open: Vec<usize>,
     has_rank: bool,
+    /// Of a value's end alone: how many of the lists are open still that were so before it.
+    num_begun: usize,
+    /// What each of these had in the end, outermost first.
+    rests: Vec<usize>,
+}
+
+/// What stands behind lists that have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// A comma and another list.
+    List,
+    /// A comma and nothing more.
+    Cut,
+    /// Whatever follows the value.
+    Nothing,
 }
 
 impl Nested {
@@ -27,6 +42,21 @@ impl Nested {
             dims: Vec::new(),
             open: Vec::new(),
             has_rank: false,
+            num_begun: 0,
+            rests: Vec::new(),
+        }
+    }
+
+    /// Makes a parser of the end of one value of this rank, from an innermost list on.
+    pub(super) fn of_end(rank: usize) -> Self {
+        let num_begun = rank - 1;
+        Self {
+            max_rank: rank,
+            dims: vec![UNKNOWN; rank],
+            open: vec![0; num_begun],
+            has_rank: true,
+            num_begun,
+            rests: vec![0; num_begun],
         }
     }
 
@@ -47,6 +77,56 @@ impl Nested {
         if scanner.peek() != Some(b'[') {
             return values.take_one(scanner);
         }
+        match self.parse_lists(scanner, values)? {
+            Behind::Cut => Err(incorrect_level(scanner, self.open.len(), self.dims.len())),
+            Behind::List | Behind::Nothing => Ok(()),
+        }
+    }
+
+    /// Parses the beginning of a value whose text is cut off behind a comma; returns whether it came so far.
+    pub(super) fn parse_begin(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        values: &mut dyn Values,
+    ) -> Result<bool, JsonError> {
+        Ok(self.parse_lists(scanner, values)? == Behind::Cut)
+    }
+
+    /// Parses the end of a value; returns whether there is one.
+    pub(super) fn parse_end(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        values: &mut dyn Values,
+    ) -> Result<bool, JsonError> {
+        Ok(self.parse_lists(scanner, values)? == Behind::Nothing)
+    }
+
+    /// Adds the end of the value whose beginning this has parsed; returns whether both fit.
+    pub(super) fn join(&mut self, end: &Self) -> bool {
+        if self.open.len() != end.rests.len() || self.dims.len() != end.dims.len() {
+            return false;
+        }
+        let begun = self.open.drain(..).zip(&end.rests);
+        let begun = begun.map(|(size, rest)| size + rest).collect::<Vec<_>>();
+        let whole = begun.into_iter().map(Some).chain([None]);
+        self.dims
+            .iter_mut()
+            .zip(&end.dims)
+            .zip(whole)
+            .all(|((dim, &end_dim), across)| {
+                let sizes = [*dim, end_dim, across.unwrap_or(UNKNOWN)];
+                let mut known = sizes.into_iter().filter(|&size| size != UNKNOWN);
+                *dim = known.next().unwrap_or(UNKNOWN);
+                known.all(|size| size == *dim)
+            })
+    }
+
+    /// Parses lists, from a `[` on.
+    fn parse_lists(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        values: &mut dyn Values,
+    ) -> Result<Behind, JsonError> {
         loop {
             if self.enter(scanner)? && scanner.peek() == Some(b'[') {
                 continue;
@@ -55,8 +135,9 @@ impl Nested {
             while self.pass_to_next(scanner) {
                 self.take_leaves(scanner, values)?;
             }
-            if !self.leave(scanner)? {
-                return Ok(());
+            let behind = self.leave(scanner)?;
+            if behind != Behind::List {
+                return Ok(behind);
             }
         }
     }
@@ -132,13 +213,16 @@ impl Nested {
         true
     }
 
-    /// Passes every `]` that stands here; returns whether another list follows, or the value has ended.
-    fn leave(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, JsonError> {
+    /// Passes every `]` that stands here; returns what is behind them.
+    fn leave(&mut self, scanner: &mut Scanner<'_>) -> Result<Behind, JsonError> {
         while let Some(size) = self.open.pop() {
             scanner.pos += 1;
             let level = self.open.len();
             let expected = &mut self.dims[level];
-            if *expected == UNKNOWN {
+            if level < self.num_begun {
+                self.rests[level] = size;
+                self.num_begun = level;
+            } else if *expected == UNKNOWN {
                 *expected = size;
             } else if *expected != size {
                 return Err(JsonError::InvalidArgument(format!(
@@ -146,16 +230,17 @@ impl Nested {
                 )));
             }
             if level == 0 {
-                return Ok(false);
+                return Ok(Behind::Nothing);
             }
             if scanner.next_element()? {
-                if scanner.peek() != Some(b'[') {
-                    return Err(incorrect_level(scanner, level, self.dims.len()));
-                }
-                return Ok(true);
+                return match scanner.peek() {
+                    Some(b'[') => Ok(Behind::List),
+                    None => Ok(Behind::Cut),
+                    Some(_) => Err(incorrect_level(scanner, level, self.dims.len())),
+                };
             }
         }
-        Ok(false)
+        Ok(Behind::Nothing)
     }
 }
 

@@ -8,7 +8,7 @@ use super::nested::Nested;
 use super::outline::document_error;
 use super::scanner::Scanner;
 use super::values::{RunEnd, Values, values_of};
-use super::{MAX_RANK, base64};
+use super::{MAX_RANK, base64, halves};
 
 /// Parses the value of `instances`, where the scanner stands; one tensor per input, in the order of `specs`.
 ///
@@ -23,6 +23,11 @@ pub(super) fn parse(
             scanner.body,
             "Expecting 'instances' to be an list/array",
         ));
+    }
+    if let [spec] = specs
+        && let Some(tensor) = halves::parse(scanner, spec)
+    {
+        return Ok(vec![tensor]);
     }
     if !scanner.first_element() {
         return Err(document_error(

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::JsonError;
+use super::halves::Helper;
 use super::numbers;
 use super::strings::{self, StringSpan};
 
@@ -14,6 +15,8 @@ use super::strings::{self, StringSpan};
 pub(super) struct Scanner<'a> {
     pub(super) body: &'a [u8],
     pub(super) pos: usize,
+    /// Who may read a part of it.
+    pub(super) helper: Option<Helper<'a>>,
 }
 
 impl<'a> Scanner<'a> {
@@ -24,14 +27,18 @@ impl<'a> Scanner<'a> {
         } else {
             0
         };
-        let mut scanner = Self { body, pos };
+        let mut scanner = Self::at(body, pos);
         scanner.skip_space();
         scanner
     }
 
     /// Starts at a known position.
     pub(super) fn at(body: &'a [u8], pos: usize) -> Self {
-        Self { body, pos }
+        Self {
+            body,
+            pos,
+            helper: None,
+        }
     }
 
     /// Returns the byte here, or `None` at the end.

@@ -1,5 +1,7 @@
 //! Where parsed elements go: one growing buffer per input, of the dtype that the signature declares.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use salver_tensor::{AlignedVec, DType, Shape, Tensor, TensorError};
 
@@ -12,7 +14,7 @@ use super::strings;
 use crate::tensor_proto::dtype_word;
 
 /// Elements of one dtype in the order in which the body has them.
-pub(super) trait Values {
+pub(super) trait Values: Any {
     /// Returns the number of elements so far.
     fn len(&self) -> usize;
 
@@ -21,6 +23,16 @@ pub(super) trait Values {
 
     /// Takes elements and the commas between them as long as they are neither list nor object.
     fn take_run(&mut self, scanner: &mut Scanner<'_>) -> Result<RunEnd, JsonError>;
+
+    /// Returns an empty buffer for another thread that reads what follows, where the elements are numbers.
+    fn sibling(&self) -> Option<Box<dyn Values + Send>> {
+        None
+    }
+
+    /// Takes the elements of a sibling; returns whether it is one.
+    fn append(&mut self, _sibling: Box<dyn Values + Send>) -> bool {
+        false
+    }
 
     /// Makes the tensor.
     fn finish(self: Box<Self>, shape: Shape) -> Result<Tensor, TensorError>;
@@ -205,6 +217,22 @@ impl<T: Number> Values for Numbers<T> {
             }
             pos = scanner.pos;
         }
+    }
+
+    fn sibling(&self) -> Option<Box<dyn Values + Send>> {
+        Some(Box::new(Self::new()))
+    }
+
+    fn append(&mut self, sibling: Box<dyn Values + Send>) -> bool {
+        let sibling: Box<dyn Any> = sibling;
+        let Ok(sibling) = sibling.downcast::<Self>() else {
+            return false;
+        };
+        if self.capacity < self.elements.len() + sibling.elements.len() {
+            self.reserve(sibling.elements.len());
+        }
+        self.elements.extend_from_slice(sibling.elements.as_slice());
+        true
     }
 
     fn finish(mut self: Box<Self>, shape: Shape) -> Result<Tensor, TensorError> {

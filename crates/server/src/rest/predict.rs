@@ -15,6 +15,7 @@ use crate::app::{App, Call};
 use crate::infer::{self, Job};
 use crate::split;
 use crate::status::ServeError;
+use crate::tasks::CpuPool;
 use crate::work::Work;
 
 pub(super) async fn answer(
@@ -40,9 +41,10 @@ pub(super) async fn answer(
     // Numbers take about as much in memory as in text; what they take in truth is counted afterwards.
     let mut reserved = work.reservation.sibling();
     reserved.grow(body.len())?;
+    let pool = app.cpu.clone();
     let (handle, parsed) = app
         .cpu
-        .run(body.len(), move || parse(handle, &body))
+        .run(body.len(), move || parse(handle, &body, &pool))
         .await?;
     let parsed = parsed?;
     reserved.settle(parsed.inputs.iter().map(Tensor::num_bytes).sum());
@@ -68,14 +70,18 @@ pub(super) async fn answer(
 
 type Parsed = Result<json::PredictBody, JsonError>;
 
-fn parse(handle: Handle<LoadedModel>, body: &Bytes) -> (Handle<LoadedModel>, Parsed) {
+fn parse(
+    handle: Handle<LoadedModel>,
+    body: &Bytes,
+    pool: &CpuPool,
+) -> (Handle<LoadedModel>, Parsed) {
     let lookup = |name: &str| {
         handle
             .signatures()
             .get(name)
             .map(|signature| signature.inputs.as_slice())
     };
-    let parsed = json::parse_predict(body, lookup);
+    let parsed = json::parse_predict_by_two(body, lookup, &|work| pool.lend(work));
     (handle, parsed)
 }
 

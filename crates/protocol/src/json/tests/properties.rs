@@ -261,7 +261,9 @@ fn parse_as_everything(body: &[u8]) {
             let specs = specs(inputs);
             let lookup = |name: &str| name.is_empty().then_some(specs.as_slice());
             let carefully = request::parse_carefully(body, &lookup);
-            if let Some(optimistically) = request::parse_optimistically(body, &lookup) {
+            if let Some(optimistically) =
+                request::parse_optimistically(scanner::Scanner::new(body), &lookup)
+            {
                 assert_eq!(carefully.as_ref(), Ok(&optimistically));
             }
             if let Ok(parsed) = carefully {
