@@ -20,7 +20,7 @@ use bytes::Bytes;
 use salver_tensor::{Shape, Tensor, TensorSpec};
 
 use super::MAX_RANK;
-use super::nested::Nested;
+use super::nested::{Behind, Nested};
 use super::scanner::Scanner;
 use super::values::{Values, values_of};
 
@@ -74,10 +74,10 @@ fn parse_around(
     let end = LentEnd::new(helper, start, rank, values.sibling()?);
     let mut nested = Nested::new(MAX_RANK);
     let mut begin = Scanner::at(&body[..start], pos);
-    let goes_on = nested.parse_begin(&mut begin, values.as_mut());
+    let behind = nested.parse_lists(&mut begin, values.as_mut());
     // Nobody begins with the end any more.
     let is_begun = end.is_begun.swap(true, Ordering::AcqRel);
-    if !goes_on.is_ok_and(|goes_on| goes_on) {
+    if behind != Ok(Behind::Cut) {
         return None;
     }
     let end = match is_begun {
@@ -108,8 +108,8 @@ impl End {
     fn parse(body: &[u8], start: usize, rank: usize, values: &mut dyn Values) -> Option<Self> {
         let mut scanner = Scanner::at(body, start);
         let mut nested = Nested::of_end(rank);
-        let is_end = nested.parse_end(&mut scanner, values);
-        is_end.ok()?.then_some(Self {
+        let behind = nested.parse_lists(&mut scanner, values);
+        (behind == Ok(Behind::Nothing)).then_some(Self {
             nested,
             pos: scanner.pos,
         })

@@ -25,7 +25,7 @@ pub(super) struct Nested {
 
 /// What stands behind lists that have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+pub(super) enum Behind {
     /// A comma and another list.
     List,
     /// A comma and nothing more.
@@ -83,46 +83,28 @@ impl Nested {
         }
     }
 
-    /// Parses the beginning of a value whose text is cut off behind a comma; returns whether it came so far.
-    pub(super) fn parse_begin(
-        &mut self,
-        scanner: &mut Scanner<'_>,
-        values: &mut dyn Values,
-    ) -> Result<bool, JsonError> {
-        Ok(self.parse_lists(scanner, values)? == Behind::Cut)
-    }
-
-    /// Parses the end of a value; returns whether there is one.
-    pub(super) fn parse_end(
-        &mut self,
-        scanner: &mut Scanner<'_>,
-        values: &mut dyn Values,
-    ) -> Result<bool, JsonError> {
-        Ok(self.parse_lists(scanner, values)? == Behind::Nothing)
-    }
-
     /// Adds the end of the value whose beginning this has parsed; returns whether both fit.
     pub(super) fn join(&mut self, end: &Self) -> bool {
         if self.open.len() != end.rests.len() || self.dims.len() != end.dims.len() {
             return false;
         }
-        let begun = self.open.drain(..).zip(&end.rests);
-        let begun = begun.map(|(size, rest)| size + rest).collect::<Vec<_>>();
-        let whole = begun.into_iter().map(Some).chain([None]);
-        self.dims
-            .iter_mut()
-            .zip(&end.dims)
-            .zip(whole)
-            .all(|((dim, &end_dim), across)| {
-                let sizes = [*dim, end_dim, across.unwrap_or(UNKNOWN)];
-                let mut known = sizes.into_iter().filter(|&size| size != UNKNOWN);
-                *dim = known.next().unwrap_or(UNKNOWN);
-                known.all(|size| size == *dim)
-            })
+        let whole = self.open.iter().zip(&end.rests);
+        let whole = whole.map(|(begun, rest)| begun + rest).chain([UNKNOWN]);
+        let dims = self.dims.iter_mut().zip(&end.dims).zip(whole);
+        for ((dim, &end_dim), whole) in dims {
+            for size in [end_dim, whole] {
+                if *dim == UNKNOWN {
+                    *dim = size;
+                } else if size != UNKNOWN && size != *dim {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
-    /// Parses lists, from a `[` on.
-    fn parse_lists(
+    /// Parses lists, from a `[` on: a value, the beginning of one whose text is cut off behind a comma, or the end of one.
+    pub(super) fn parse_lists(
         &mut self,
         scanner: &mut Scanner<'_>,
         values: &mut dyn Values,

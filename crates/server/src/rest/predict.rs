@@ -15,7 +15,7 @@ use crate::app::{App, Call};
 use crate::infer::{self, Job};
 use crate::split;
 use crate::status::ServeError;
-use crate::tasks::CpuPool;
+use crate::tasks::{CpuPool, OFFLOAD_BYTES};
 use crate::work::Work;
 
 pub(super) async fn answer(
@@ -41,10 +41,10 @@ pub(super) async fn answer(
     // Numbers take about as much in memory as in text; what they take in truth is counted afterwards.
     let mut reserved = work.reservation.sibling();
     reserved.grow(body.len())?;
-    let pool = app.cpu.clone();
+    let pool = (body.len() > OFFLOAD_BYTES).then(|| app.cpu.clone());
     let (handle, parsed) = app
         .cpu
-        .run(body.len(), move || parse(handle, &body, &pool))
+        .run(body.len(), move || parse(handle, &body, pool.as_ref()))
         .await?;
     let parsed = parsed?;
     reserved.settle(parsed.inputs.iter().map(Tensor::num_bytes).sum());
@@ -73,7 +73,7 @@ type Parsed = Result<json::PredictBody, JsonError>;
 fn parse(
     handle: Handle<LoadedModel>,
     body: &Bytes,
-    pool: &CpuPool,
+    pool: Option<&CpuPool>,
 ) -> (Handle<LoadedModel>, Parsed) {
     let lookup = |name: &str| {
         handle
@@ -81,7 +81,10 @@ fn parse(
             .get(name)
             .map(|signature| signature.inputs.as_slice())
     };
-    let parsed = json::parse_predict_by_two(body, lookup, &|work| pool.lend(work));
+    let parsed = match pool {
+        Some(pool) => json::parse_predict_by_two(body, lookup, &|work| pool.lend(work)),
+        None => json::parse_predict(body, lookup),
+    };
     (handle, parsed)
 }
 
