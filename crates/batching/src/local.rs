@@ -96,8 +96,8 @@ impl LocalExecutor {
                 .name(worker::thread_name(&config.name, instance_idx))
                 .stack_size(STACK_BYTES)
                 .spawn(move || match host {
-                    Some(host) => host.work(Box::new(move || serve(&queue, &worker))),
-                    None => serve(&queue, &worker),
+                    Some(host) => host.work(Box::new(move || serve(instance_idx, &queue, &worker))),
+                    None => serve(instance_idx, &queue, &worker),
                 })
                 .map_err(|error| BackendError::Engine {
                     platform: config.platform,
@@ -255,40 +255,45 @@ impl LocalExecutor {
 }
 
 /// Works until the queue is closed and empty.
-fn serve(queue: &Queue, worker: &Mutex<Worker>) {
-    while let Some((items, run)) = queue.pop() {
-        let mut taken = Taken::new(queue, run);
+fn serve(instance_idx: usize, queue: &Queue, worker: &Mutex<Worker>) {
+    let mut ended = None;
+    while let Some((items, run)) = queue.pop(instance_idx, ended.take()) {
+        let taken = Taken::new(queue, run);
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         let took = worker.answer(items);
-        taken.took = worker.tell(took);
-        taken.stays = true;
+        ended = taken.keep().map(|run| (run, worker.tell(took)));
     }
 }
 
 /// An instance that runs; it is given back however the run ends.
 struct Taken<'a> {
     queue: &'a Queue,
-    run: Run,
+    /// `None` once somebody else gives it back.
+    run: Option<Run>,
     /// How long its run took, if that says something of others.
     took: Option<Duration>,
-    /// Whether who ran it looks for what to run next.
-    stays: bool,
 }
 
 impl<'a> Taken<'a> {
     fn new(queue: &'a Queue, run: Run) -> Self {
         Self {
             queue,
-            run,
+            run: Some(run),
             took: None,
-            stays: false,
         }
+    }
+
+    /// Leaves it to the caller to give it back.
+    fn keep(mut self) -> Option<Run> {
+        self.run.take()
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.queue.done(&self.run, self.took, self.stays);
+        if let Some(run) = &self.run {
+            self.queue.done(run, self.took);
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 mod lane;
 mod leaving;
 mod look;
+mod pop;
+mod sleep;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use salver_backend::Signature;
@@ -17,8 +18,9 @@ use tokio::time::Instant;
 use self::lane::LaneKey;
 use self::leaving::Leaving;
 use self::look::Looks;
+use self::sleep::{Beds, Sleepers};
 use crate::forecast::{self, Forecast};
-use crate::former::{BatchFormer, Decision, FormerLimits, Together};
+use crate::former::{BatchFormer, FormerLimits};
 use crate::worker::Item;
 use crate::{Batch, BatchingConfig, ExecuteError, ExecutorConfig, Priority};
 
@@ -29,9 +31,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The largest inputs, in bytes, of a run that is expected to be as short as those before it.
 pub(crate) const MAX_SMALL_BYTES: usize = 16 * 1024;
-
-/// How long a request may wait beside an idle instance for a run that was expected to be short and is not.
-const WATCH_INTERVAL: Duration = Duration::from_millis(1);
 
 /// An instance that is taken for a run.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// Whether any signature is unjoinable: mostly none is, and then nobody has to look which.
     has_unjoinable: AtomicBool,
-    wake: Condvar,
+    beds: Beds,
     batching: Option<BatchingConfig>,
     capacity: usize,
     num_instances: usize,
@@ -61,8 +60,11 @@ struct State {
     num_short_runs: usize,
     /// Whether an idle instance thread looks again soon, in case such a run is not short.
     is_watched: bool,
+    /// How many runs instance threads have begun; wraps.
+    num_begun: u32,
     forecast: Forecast,
     looks: Looks,
+    sleepers: Sleepers,
     /// When those who have gone were last looked for.
     swept_at: Option<Instant>,
     /// Signatures that turned out not to keep rows apart.
@@ -70,6 +72,15 @@ struct State {
 }
 
 impl State {
+    /// Tells whether a thread that was woken watches rather than runs what waits: it takes nothing from those that were there
+    /// before, as long as they go on. `num_seen` is how many runs had begun when it last watched.
+    fn is_to_watch(&self, num_seen: Option<u32>) -> bool {
+        !self.is_watched
+            && num_seen != Some(self.num_begun)
+            && self.former.num_items() > 0
+            && self.is_left_to_others()
+    }
+
     /// Lets one wait that was let in.
     fn wait_in(&mut self, key: Option<LaneKey>, num_rows: usize, item: Item) {
         let (now, priority) = (item.enqueued_at, item.batch.priority);
@@ -80,17 +91,33 @@ impl State {
     fn begin(&mut self, is_small: bool) -> Run {
         let is_short = is_small && self.forecast.is_short();
         self.num_idle -= 1;
+        self.num_begun = self.num_begun.wrapping_add(1);
         self.num_short_runs += usize::from(is_short);
         Run { is_short }
     }
 
-    /// Tells whether an idle instance is to be woken for what waits: not if one that runs comes to it about as soon as a
-    /// thread wakes, which takes as long as many short runs, and somebody watches that it does.
+    /// Gives an instance back whose run is over, and takes notice of how long that took, if that says something.
+    fn end(&mut self, run: &Run, took: Option<Duration>) {
+        if let Some(took) = took {
+            self.forecast.ran(took);
+        }
+        self.num_idle += 1;
+        self.num_short_runs -= usize::from(run.is_short);
+    }
+
+    /// Tells whether an idle instance is to be woken for what waits: not if another comes to it and somebody watches that
+    /// it does.
     fn has_idle_to_wake(&self) -> bool {
-        let is_ending = self.num_short_runs > 0
-            && self.is_watched
-            && self.forecast.wait(self.former.num_batches(), 1) <= forecast::SHORT;
-        self.num_idle > 0 && self.former.num_items() > 0 && !is_ending
+        let is_seen_to = self.is_watched && self.is_left_to_others();
+        self.num_idle > 0 && self.former.num_items() > 0 && !is_seen_to
+    }
+
+    /// Tells whether one that runs, or is being woken, comes to what waits about as soon as another thread wakes, which takes
+    /// as long as many short runs.
+    fn is_left_to_others(&self) -> bool {
+        let is_coming = self.sleepers.is_any_getting_up() && self.forecast.is_short();
+        (self.num_short_runs > 0 || is_coming)
+            && self.forecast.wait(self.former.num_batches(), 1) <= forecast::SHORT
     }
 
     /// Makes room where callers have gone or are too late. Returns whether it looked, which it does now and then only.
@@ -141,15 +168,17 @@ impl Queue {
             num_idle: num_instances,
             num_short_runs: 0,
             is_watched: false,
+            num_begun: 0,
             forecast: Forecast::default(),
             looks: Looks::default(),
+            sleepers: Sleepers::default(),
             swept_at: None,
             unjoinable,
         };
         Self {
             has_unjoinable: AtomicBool::new(!state.unjoinable.is_empty()),
             state: Mutex::new(state),
-            wake: Condvar::new(),
+            beds: Beds::new(num_instances),
             batching,
             capacity,
             num_instances,
@@ -187,17 +216,19 @@ impl Queue {
         let mut leaving = Leaving::default();
         let mut state = self.lock();
         let pushed = self.push_to(&mut state, first, others, &mut leaving);
-        let is_for_idle = state.has_idle_to_wake();
-        drop(state);
-        self.see_off(leaving);
-        pushed?;
-        match (is_for_idle, has_others) {
+        let woken = match (state.has_idle_to_wake(), has_others) {
             // Whoever ends a run looks for the next.
-            (false, _) => {}
-            (true, false) => self.wake.notify_one(),
-            (true, true) => self.wake.notify_all(),
-        }
-        Ok(())
+            (false, _) => None,
+            (true, false) => state.sleepers.next(),
+            (true, true) => {
+                self.beds.wake_all();
+                None
+            }
+        };
+        drop(state);
+        self.beds.wake(woken);
+        self.see_off(leaving);
+        pushed
     }
 
     fn push_to(
@@ -269,8 +300,9 @@ impl Queue {
             self.max_rows(),
             item,
         );
+        let woken = state.sleepers.next();
         drop(state);
-        self.wake.notify_one();
+        self.beds.wake(woken);
         Ok(())
     }
 
@@ -379,81 +411,19 @@ impl Queue {
         is_free.then_some(Run { is_short: false })
     }
 
-    /// Gives back the instance of a run that is over, and says how long it took, if that says something. Whoever `stays`
-    /// asks for what to run next at once.
-    pub(crate) fn done(&self, run: &Run, took: Option<Duration>, stays: bool) {
+    /// Gives back the instance of a run that is over, and says how long it took, if that says something. Who goes on says
+    /// so to [`Self::pop`] instead.
+    pub(crate) fn done(&self, run: &Run, took: Option<Duration>) {
         let mut state = self.lock();
-        if let Some(took) = took {
-            state.forecast.ran(took);
-        }
-        state.num_idle += 1;
-        state.num_short_runs -= usize::from(run.is_short);
-        let (has_items, is_closed) = (state.former.num_items() > 0, state.is_closed);
+        state.end(run, took);
+        let is_left = state.former.num_items() > 0;
+        let woken = is_left.then(|| state.sleepers.next()).flatten();
+        let is_closed = state.is_closed;
         drop(state);
-        match (has_items && !stays, is_closed) {
-            (_, true) => self.wake.notify_all(),
-            (true, false) => self.wake.notify_one(),
-            (false, false) => {}
+        match is_closed {
+            true => self.beds.wake_all(),
+            false => self.beds.wake(woken),
         }
-    }
-
-    /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty.
-    pub(crate) fn pop(&self) -> Option<(Together<Item>, Run)> {
-        let mut state = self.lock();
-        let mut has_looked = false;
-        loop {
-            if state.num_idle == 0 {
-                let waited = self.wake.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let now = Instant::now();
-            match state.former.poll(now) {
-                Decision::Run(items) => {
-                    let num_bytes: usize = items.iter().map(|item| item.num_bytes).sum();
-                    let run = state.begin(num_bytes <= MAX_SMALL_BYTES);
-                    if state.has_idle_to_wake() {
-                        // Somebody else has to look after what is left, however long it still waits.
-                        self.wake.notify_one();
-                    }
-                    return Some((items, run));
-                }
-                Decision::WaitUntil(until) => {
-                    let left = until.saturating_duration_since(now);
-                    let waited = self.wake.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                Decision::Idle if state.is_closed => return None,
-                Decision::Idle
-                    if !has_looked && state.forecast.is_short() && state.looks.begin() =>
-                {
-                    has_looked = true;
-                    state = self.look(state, now);
-                }
-                Decision::Idle if state.num_short_runs > 0 && !state.is_watched => {
-                    state.is_watched = true;
-                    let waited = self.wake.wait_timeout(state, WATCH_INTERVAL);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                    state.is_watched = false;
-                }
-                Decision::Idle => {
-                    let waited = self.wake.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
-    }
-
-    /// Lets other threads go first, and looks what has come; as during a run that will be short, nobody is woken for it.
-    fn look<'a>(&'a self, mut state: MutexGuard<'a, State>, now: Instant) -> MutexGuard<'a, State> {
-        state.num_short_runs += 1;
-        drop(state);
-        thread::yield_now();
-        let mut state = self.lock();
-        state.num_short_runs -= 1;
-        let has_found = state.former.num_items() > 0;
-        state.looks.end(has_found, now.elapsed());
-        state
     }
 
     /// Takes nothing more; what waits is still run.
@@ -462,7 +432,7 @@ impl Queue {
         state.is_closed = true;
         state.former.close();
         drop(state);
-        self.wake.notify_all();
+        self.beds.wake_all();
     }
 
     /// Joins no more requests for a signature. Returns whether that is news.

@@ -72,7 +72,7 @@ fn pop(queue: &Queue) -> usize {
     state.num_idle = 1;
     state.forecast.ran(RUN);
     drop(state);
-    queue.pop().map_or(0, |(items, _)| items.len())
+    queue.pop(0, None).map_or(0, |(items, _)| items.len())
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn an_idle_instance_sleeps_while_short_runs_are_watched() {
     let queue = queue_of_short_runs();
     let _first = push(&queue, None).unwrap();
     assert!(queue.lock().has_idle_to_wake(), "nobody runs");
-    let (_, run) = queue.pop().unwrap();
+    let (_, run) = queue.pop(0, None).unwrap();
     let _second = push(&queue, None).unwrap();
     assert!(queue.lock().has_idle_to_wake(), "nobody watches");
     queue.lock().is_watched = true;
@@ -312,31 +312,71 @@ fn an_idle_instance_sleeps_while_short_runs_are_watched() {
     // Several runs take as long as waking does.
     let _others: Vec<_> = (0..9).map(|_| push(&queue, None).unwrap()).collect();
     assert!(queue.lock().has_idle_to_wake());
-    queue.done(&run, Some(Duration::from_micros(10)), true);
-    while queue.lock().former.num_items() > 1 {
-        let (_, run) = queue.pop().unwrap();
-        queue.done(&run, Some(Duration::from_micros(10)), true);
+    let mut ended = Some((run, Some(Duration::from_micros(10))));
+    while queue.lock().former.num_items() > 2 {
+        let (_, run) = queue.pop(0, ended).unwrap();
+        ended = Some((run, Some(Duration::from_micros(10))));
     }
+    assert!(!queue.lock().has_idle_to_wake(), "who ran asks for more");
+    let (run, took) = ended.unwrap();
+    queue.done(&run, took);
     assert!(queue.lock().has_idle_to_wake(), "nobody runs any more");
-    let (_, run) = queue.pop().unwrap();
+    let (_, run) = queue.pop(0, None).unwrap();
     // It was expected to be short.
-    queue.done(&run, Some(RUN), true);
+    queue.done(&run, Some(RUN));
     let borrowed = queue.take_instance();
     assert!(borrowed.is_none(), "runs are not short any more");
+}
+
+#[test]
+fn who_is_woken_leaves_short_runs_to_who_runs_already() {
+    let queue = queue_of_short_runs();
+    let _first = push(&queue, None).unwrap();
+    assert!(!queue.lock().is_to_watch(None), "nobody else is there");
+    let (_, run) = queue.pop(0, None).unwrap();
+    assert!(!queue.lock().is_to_watch(None), "there is nothing to watch");
+    let _second = push(&queue, None).unwrap();
+    let num_begun = queue.lock().num_begun;
+    assert!(queue.lock().is_to_watch(None));
+    assert!(!queue.lock().is_to_watch(Some(num_begun)), "no run began");
+    let ended = Some((run, Some(Duration::from_micros(10))));
+    let (_, run) = queue.pop(0, ended).unwrap();
+    let _third = push(&queue, None).unwrap();
+    assert!(queue.lock().is_to_watch(Some(num_begun)), "a run began");
+    queue.lock().is_watched = true;
+    assert!(!queue.lock().is_to_watch(None), "another watches");
+    queue.lock().is_watched = false;
+    let _others: Vec<_> = (0..9).map(|_| push(&queue, None).unwrap()).collect();
+    assert!(!queue.lock().is_to_watch(None), "there is enough for two");
+    queue.done(&run, None);
+}
+
+#[test]
+fn one_that_is_being_woken_counts_as_one_that_runs() {
+    let queue = queue_of_short_runs();
+    queue.lock().is_watched = true;
+    let _first = push(&queue, None).unwrap();
+    let mut state = queue.lock();
+    assert!(state.has_idle_to_wake());
+    state.sleepers.lie_down(0, true);
+    assert_eq!(state.sleepers.next(), Some(0));
+    assert!(!state.has_idle_to_wake());
+    state.sleepers.get_up(0);
+    assert!(state.has_idle_to_wake());
 }
 
 #[test]
 fn what_waits_for_a_run_that_is_not_short_is_taken_all_the_same() {
     let queue = queue_of_short_runs();
     let _running = push(&queue, None).unwrap();
-    let (_, endless) = queue.pop().unwrap();
+    let (_, endless) = queue.pop(0, None).unwrap();
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| queue.pop().map_or(0, |(items, _)| items.len()));
+        let other = scope.spawn(|| queue.pop(0, None).map_or(0, |(items, _)| items.len()));
         while !queue.lock().is_watched {
             std::thread::yield_now();
         }
         let _waiting = push(&queue, None).unwrap();
         assert_eq!(other.join().unwrap(), 1);
     });
-    queue.done(&endless, None, true);
+    queue.done(&endless, None);
 }
