@@ -60,6 +60,8 @@ struct State {
     num_short_runs: usize,
     /// Whether an idle instance thread looks again soon, in case such a run is not short.
     is_watched: bool,
+    /// How long the next watch is.
+    watch: Duration,
     /// How many runs instance threads have begun; wraps.
     num_begun: u32,
     forecast: Forecast,
@@ -79,6 +81,14 @@ impl State {
             && num_seen != Some(self.num_begun)
             && self.former.num_items() > 0
             && self.is_left_to_others()
+    }
+
+    /// Takes in what came of a watch that began after so many runs: where they go on the next may be longer.
+    fn has_watched(&mut self, num_seen: u32) {
+        self.watch = match num_seen == self.num_begun {
+            true => pop::MIN_WATCH,
+            false => (2 * self.watch).min(pop::MAX_WATCH),
+        };
     }
 
     /// Lets one wait that was let in.
@@ -168,6 +178,7 @@ impl Queue {
             num_idle: num_instances,
             num_short_runs: 0,
             is_watched: false,
+            watch: pop::MIN_WATCH,
             num_begun: 0,
             forecast: Forecast::default(),
             looks: Looks::default(),

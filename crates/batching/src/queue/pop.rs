@@ -17,7 +17,10 @@ use crate::former::{Decision, Together};
 use crate::worker::Item;
 
 /// How long a request may wait beside an idle instance for a run that was expected to be short and is not.
-const WATCH_INTERVAL: Duration = Duration::from_millis(1);
+pub(super) const MIN_WATCH: Duration = Duration::from_millis(1);
+
+/// How long it may where watches have been in vain: each is a thread that is woken, among the others, for nothing.
+pub(super) const MAX_WATCH: Duration = Duration::from_millis(8);
 
 impl Queue {
     /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty. `who` is which of the
@@ -100,9 +103,11 @@ impl Queue {
         mut state: MutexGuard<'a, State>,
         is_last: bool,
     ) -> MutexGuard<'a, State> {
+        let (num_seen, length) = (state.num_begun, state.watch);
         state.is_watched = true;
-        let mut state = self.sleep(who, state, is_last, Some(WATCH_INTERVAL));
+        let mut state = self.sleep(who, state, is_last, Some(length));
         state.is_watched = false;
+        state.has_watched(num_seen);
         state
     }
 

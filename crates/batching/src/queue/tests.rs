@@ -352,6 +352,21 @@ fn who_is_woken_leaves_short_runs_to_who_runs_already() {
 }
 
 #[test]
+fn watches_become_longer_while_runs_go_on() {
+    let queue = queue(None);
+    let mut state = queue.lock();
+    for millis in [2, 4, 8, 8] {
+        state.num_begun += 1;
+        let before = state.num_begun - 1;
+        state.has_watched(before);
+        assert_eq!(state.watch, Duration::from_millis(millis));
+    }
+    let before = state.num_begun;
+    state.has_watched(before);
+    assert_eq!(state.watch, Duration::from_millis(1));
+}
+
+#[test]
 fn one_that_is_being_woken_counts_as_one_that_runs() {
     let queue = queue_of_short_runs();
     queue.lock().is_watched = true;
