@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::cores;
 use crate::load::{Sample, Target, Until, closed};
 use crate::model::Model;
 use crate::models;
@@ -27,6 +28,9 @@ pub(crate) const P99: &str = "p99, ms";
 pub(crate) const CPU: &str = "server CPU, us/request";
 pub(crate) const MEMORY: &str = "resident memory, MB";
 pub(crate) const SHARE: &str = "engine's share of the time";
+
+/// What the machine itself did, beside the servers.
+const MACHINE: (&str, &str) = ("two cores", "a value there and back, ns");
 
 /// The bytes of what memory and sizes are told in.
 pub(crate) const MEGABYTE: f64 = 1e6;
@@ -48,6 +52,19 @@ pub(crate) struct Scale {
     pub(crate) requests: usize,
     /// How long each overload is, if not four turns.
     pub(crate) overload: Option<Duration>,
+}
+
+impl Scale {
+    /// Returns the same in so many times the rounds, each as much shorter: what slows the machine down for seconds then
+    /// hits few of many rounds, and in most of those all servers.
+    pub(crate) fn in_parts(self, num_parts: u32) -> Self {
+        Self {
+            rounds: self.rounds * num_parts as usize,
+            turn: self.turn / num_parts,
+            requests: self.requests.div_ceil(num_parts as usize),
+            ..self
+        }
+    }
 }
 
 impl Default for Scale {
@@ -172,6 +189,10 @@ impl Bench {
             closed(target, num_connections, Until::Count(50 * num_connections))?.check(name)?;
         }
         for round in 0..self.scale.rounds {
+            if let Some(took) = cores::round_trip() {
+                let (machine, what) = MACHINE;
+                self.report.add(case, machine, what, took.as_nanos() as f64);
+            }
             // Every other round backwards, so that nobody is always after the same neighbour.
             let order: Vec<usize> = match round % 2 {
                 0 => (0..turns.len()).collect(),

@@ -7,6 +7,7 @@
 )]
 
 mod cases;
+mod cores;
 mod installed;
 mod load;
 mod model;

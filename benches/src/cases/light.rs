@@ -16,6 +16,9 @@ use crate::servers::{Api, Kind, Server};
 
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 
+/// A turn takes a second or so, as long as it takes a host to move a virtual machine's cores.
+const NUM_PARTS: u32 = 4;
+
 /// The layer's own cost.
 const LAYER: &str = "server CPU less runs, us/request";
 
@@ -24,11 +27,14 @@ pub(super) fn tiny(bench: &mut Bench) -> Result<()> {
     let model = half();
     let servers = bench.start(&ALL, &[&model])?;
     let apis = [Api::Rest, Api::RestAsync, Api::Grpc];
+    let parts = bench.scale.in_parts(NUM_PARTS);
+    let whole = std::mem::replace(&mut bench.scale, parts);
     for num_connections in [1, 16] {
         let case = at("tiny", num_connections);
         let until = Until::Elapsed(bench.scale.turn);
         bench.rounds(&case, &servers, &model, (&apis, num_connections, until))?;
     }
+    bench.scale = whole;
     for kind in [SALVER, FAST] {
         for (other, api, goal) in [
             (Kind::FastApi, Api::Rest, 10.0),
@@ -71,7 +77,8 @@ pub(super) fn cpu(bench: &mut Bench) -> Result<()> {
     ] {
         let case = format!("CPU, {}", model.name);
         // A picture takes some thirty times as long.
-        let num_requests = bench.scale.requests / if model.values.len() > 3 { 10 } else { 1 };
+        let num_requests = bench.scale.in_parts(NUM_PARTS).requests;
+        let num_requests = num_requests / if model.values.len() > 3 { 10 } else { 1 };
         let until = Until::Count(num_requests);
         let servers = bench.start(kinds, &[model])?;
         for api in apis {
@@ -92,7 +99,8 @@ fn less_runs(
     until: Until,
     most: f64,
 ) -> Result<()> {
-    let num_rounds = std::mem::replace(&mut bench.scale.rounds, 1);
+    let num_rounds = bench.scale.in_parts(NUM_PARTS).rounds;
+    let rounds = std::mem::replace(&mut bench.scale.rounds, 1);
     let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let bare = who(Kind::Bare, api);
     for _ in 0..num_rounds {
@@ -111,7 +119,7 @@ fn less_runs(
             ratios.entry(us).or_default().push((own - run) / other);
         }
     }
-    bench.scale.rounds = num_rounds;
+    bench.scale.rounds = rounds;
     for (us, ratios) in ratios {
         let text = format!("{case}: {LAYER}, {us} to all of {bare}");
         bench.report.goal(text, median(&ratios), Is::AtMost, most);
