@@ -110,7 +110,7 @@ impl Server {
         models: &[&Model],
         change: impl FnOnce(Command) -> Command,
     ) -> Result<Self> {
-        let (http_port, grpc_port) = (free_port()?, free_port()?);
+        let [http_port, grpc_port] = free_ports()?;
         let folder = tempfile::tempdir_in(&programs.folder)?.keep();
         let (command, ready) = match kind {
             Kind::Salver(engine) => (
@@ -375,6 +375,11 @@ pub(crate) fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+fn free_ports() -> Result<[u16; 2]> {
+    // Held both at a time: one that was given back may be given again.
+    let (one, other) = (
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    );
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
