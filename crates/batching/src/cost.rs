@@ -77,16 +77,23 @@ impl CostCurve {
         enough.map_or(1, |cost| cost.num_rows)
     }
 
-    /// Returns the rows of the smallest batch that costs clearly less than its rows one after the other; `None` where none
-    /// does. Two rows often cost as much as that: one is a product of a vector, two are one of matrices.
+    /// Returns the rows of the smallest batch that costs clearly less than its rows one after the other and saves enough by
+    /// that, else of the largest that costs clearly less; `None` where none does. Two rows often cost as much as one after
+    /// the other: one is a product of a vector, two are one of matrices.
     #[must_use]
     pub fn smallest_useful(&self) -> Option<usize> {
         let (alone, joined) = self.0.split_first()?;
-        let is_useful = |cost: &&Cost| {
+        let is_cheaper = |cost: &&Cost| cost.row() * PAYING_PERCENT / 100 <= alone.row();
+        let is_worth_it = |cost: &&Cost| {
             let one_by_one = alone.row().saturating_mul(cost.num_rows_u32());
-            cost.row() * PAYING_PERCENT / 100 <= alone.row() && cost.run + MIN_SAVING <= one_by_one
+            cost.run + MIN_SAVING <= one_by_one
         };
-        joined.iter().find(is_useful).map(|cost| cost.num_rows)
+        let mut cheaper = joined.iter().filter(is_cheaper);
+        let largest = cheaper.clone().next_back();
+        cheaper
+            .find(is_worth_it)
+            .or(largest)
+            .map(|cost| cost.num_rows)
     }
 }
 
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_worth_running_from_where_rows_are_clearly_cheaper() {
-        let rows: [(&[u64], Option<usize>); 6] = [
+        let rows: [(&[u64], Option<usize>); 7] = [
             (&[], None),
             (&[100], None),
             (&[100, 198, 400], None),
@@ -134,6 +141,8 @@ mod tests {
             (&[25, 43, 45, 56, 72], Some(4)),
             // Eight save 34 us, four only 14.
             (&[7, 14, 14, 22, 31], Some(8)),
+            // None saves much.
+            (&[4, 8, 9, 18], Some(8)),
             (&[7000, 7000, 7100], Some(2)),
         ];
         for (micros, expected) in rows {

@@ -355,6 +355,17 @@ impl<K: Eq, T> BatchFormer<K, T> {
         }
     }
 
+    /// Returns how many requests have ever come: the number of the next.
+    pub(crate) fn num_pushed(&self) -> u64 {
+        self.num_pushed
+    }
+
+    /// Returns the number of the one that has waited longest, or a smaller one.
+    pub(crate) fn first_number(&self) -> Option<u64> {
+        let firsts = self.lanes.iter().filter_map(|lane| lane.batches.front());
+        firsts.map(|first| first.number).min()
+    }
+
     /// Lets go of the requests that are of no use any more, and returns them.
     pub fn take_unwanted(&mut self, mut is_unwanted: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut unwanted = Vec::new();

@@ -62,8 +62,6 @@ struct State {
     is_watched: bool,
     /// How long the next watch is.
     watch: Duration,
-    /// How many runs instance threads have begun; wraps.
-    num_begun: u32,
     forecast: Forecast,
     looks: Looks,
     sleepers: Sleepers,
@@ -74,18 +72,23 @@ struct State {
 }
 
 impl State {
-    /// Tells whether a thread that was woken watches rather than runs what waits: it takes nothing from those that were there
-    /// before, as long as they go on. `num_seen` is how many runs had begun when it last watched.
-    fn is_to_watch(&self, num_seen: Option<u32>) -> bool {
+    /// Tells whether a thread that was woken watches rather than runs what waits: it leaves short runs to who was there before,
+    /// as long as nothing waits that came before its last watch, when so many requests had come.
+    fn is_to_watch(&self, num_pushed: u64) -> bool {
+        let first = self.former.first_number();
         !self.is_watched
-            && num_seen != Some(self.num_begun)
-            && self.former.num_items() > 0
+            && first.is_some_and(|first| first >= num_pushed)
             && self.is_left_to_others()
     }
 
-    /// Takes in what came of a watch that began after so many runs: where they go on the next may be longer.
-    fn has_watched(&mut self, num_seen: u32) {
-        self.watch = match num_seen == self.num_begun {
+    /// Takes in what came of a watch that began when so many requests had come: where more came and none has waited that
+    /// long, the next may be longer.
+    fn has_watched(&mut self, num_pushed: u64) {
+        let has_waited = self
+            .former
+            .first_number()
+            .is_some_and(|first| first < num_pushed);
+        self.watch = match has_waited || self.former.num_pushed() == num_pushed {
             true => pop::MIN_WATCH,
             false => (2 * self.watch).min(pop::MAX_WATCH),
         };
@@ -101,7 +104,6 @@ impl State {
     fn begin(&mut self, is_small: bool) -> Run {
         let is_short = is_small && self.forecast.is_short();
         self.num_idle -= 1;
-        self.num_begun = self.num_begun.wrapping_add(1);
         self.num_short_runs += usize::from(is_short);
         Run { is_short }
     }
@@ -179,7 +181,6 @@ impl Queue {
             num_short_runs: 0,
             is_watched: false,
             watch: pop::MIN_WATCH,
-            num_begun: 0,
             forecast: Forecast::default(),
             looks: Looks::default(),
             sleepers: Sleepers::default(),
@@ -227,7 +228,8 @@ impl Queue {
         let mut leaving = Leaving::default();
         let mut state = self.lock();
         let pushed = self.push_to(&mut state, first, others, &mut leaving);
-        let woken = match (state.has_idle_to_wake(), has_others) {
+        let is_for_idle = pushed.is_ok() && state.has_idle_to_wake();
+        let woken = match (is_for_idle, has_others) {
             // Whoever ends a run looks for the next.
             (false, _) => None,
             (true, false) => state.sleepers.next(),

@@ -16,11 +16,12 @@ use super::{MAX_SMALL_BYTES, Queue, Run, State};
 use crate::former::{Decision, Together};
 use crate::worker::Item;
 
-/// How long a request may wait beside an idle instance for a run that was expected to be short and is not.
+/// How long a thread watches that others run what waits. A request may wait for two watches beside an idle instance, where a
+/// run was expected to be short and is not: for the one in which it came and for a whole one.
 pub(super) const MIN_WATCH: Duration = Duration::from_millis(1);
 
-/// How long it may where watches have been in vain: each is a thread that is woken, among the others, for nothing.
-pub(super) const MAX_WATCH: Duration = Duration::from_millis(8);
+/// The same where watches were in vain: each is a thread that is woken, among the others, for nothing.
+pub(super) const MAX_WATCH: Duration = Duration::from_millis(4);
 
 impl Queue {
     /// Waits for what to run next, and for an instance; `None` when the queue is closed and empty. `who` is which of the
@@ -38,7 +39,7 @@ impl Queue {
                 self.beds.wake_all();
             }
         }
-        let (mut has_looked, mut num_seen) = (false, None);
+        let (mut has_looked, mut num_pushed) = (false, 0);
         // Once it has slept in vain, others have run later.
         let mut is_last = true;
         loop {
@@ -46,8 +47,8 @@ impl Queue {
                 state = self.sleep(who, state, mem::take(&mut is_last), None);
                 continue;
             }
-            if !is_last && state.is_to_watch(num_seen) {
-                num_seen = Some(state.num_begun);
+            if !is_last && state.is_to_watch(num_pushed) {
+                num_pushed = state.former.num_pushed();
                 state = self.watch(who, state, false);
                 continue;
             }
@@ -74,7 +75,7 @@ impl Queue {
                     state = self.look(state, now);
                 }
                 Decision::Idle if state.num_short_runs > 0 && !state.is_watched => {
-                    num_seen = Some(state.num_begun);
+                    num_pushed = state.former.num_pushed();
                     state = self.watch(who, state, mem::take(&mut is_last));
                 }
                 Decision::Idle => state = self.sleep(who, state, mem::take(&mut is_last), None),
@@ -103,11 +104,11 @@ impl Queue {
         mut state: MutexGuard<'a, State>,
         is_last: bool,
     ) -> MutexGuard<'a, State> {
-        let (num_seen, length) = (state.num_begun, state.watch);
+        let (num_pushed, length) = (state.former.num_pushed(), state.watch);
         state.is_watched = true;
         let mut state = self.sleep(who, state, is_last, Some(length));
         state.is_watched = false;
-        state.has_watched(num_seen);
+        state.has_watched(num_pushed);
         state
     }
 

@@ -22,7 +22,7 @@ impl Sleepers {
         self.asleep.insert(place, who);
     }
 
-    /// Takes notice that one is awake; it is still there if its time was up.
+    /// Takes notice that one is awake; it is still there unless [`Self::next`] took it out.
     pub(super) fn get_up(&mut self, who: usize) {
         match self.asleep.iter().position(|sleeper| *sleeper == who) {
             Some(place) => drop(self.asleep.remove(place)),

@@ -332,38 +332,72 @@ fn an_idle_instance_sleeps_while_short_runs_are_watched() {
 fn who_is_woken_leaves_short_runs_to_who_runs_already() {
     let queue = queue_of_short_runs();
     let _first = push(&queue, None).unwrap();
-    assert!(!queue.lock().is_to_watch(None), "nobody else is there");
+    assert!(!queue.lock().is_to_watch(0), "nobody else is there");
     let (_, run) = queue.pop(0, None).unwrap();
-    assert!(!queue.lock().is_to_watch(None), "there is nothing to watch");
+    assert!(!queue.lock().is_to_watch(0), "there is nothing to watch");
     let _second = push(&queue, None).unwrap();
-    let num_begun = queue.lock().num_begun;
-    assert!(queue.lock().is_to_watch(None));
-    assert!(!queue.lock().is_to_watch(Some(num_begun)), "no run began");
+    let num_pushed = queue.lock().former.num_pushed();
+    assert!(queue.lock().is_to_watch(0));
+    assert!(
+        !queue.lock().is_to_watch(num_pushed),
+        "it has waited for a whole watch"
+    );
     let ended = Some((run, Some(Duration::from_micros(10))));
     let (_, run) = queue.pop(0, ended).unwrap();
     let _third = push(&queue, None).unwrap();
-    assert!(queue.lock().is_to_watch(Some(num_begun)), "a run began");
+    assert!(queue.lock().is_to_watch(num_pushed), "it has just come");
     queue.lock().is_watched = true;
-    assert!(!queue.lock().is_to_watch(None), "another watches");
+    assert!(!queue.lock().is_to_watch(0), "another watches");
     queue.lock().is_watched = false;
     let _others: Vec<_> = (0..9).map(|_| push(&queue, None).unwrap()).collect();
-    assert!(!queue.lock().is_to_watch(None), "there is enough for two");
+    assert!(!queue.lock().is_to_watch(0), "there is enough for two");
     queue.done(&run, None);
 }
 
 #[test]
-fn watches_become_longer_while_runs_go_on() {
-    let queue = queue(None);
-    let mut state = queue.lock();
-    for millis in [2, 4, 8, 8] {
-        state.num_begun += 1;
-        let before = state.num_begun - 1;
-        state.has_watched(before);
-        assert_eq!(state.watch, Duration::from_millis(millis));
+fn what_is_less_urgent_is_not_left_to_who_always_finds_something_else() {
+    let queue = queue_of_short_runs();
+    let now = Instant::now();
+    let urgent = || push_as(&queue, Priority::High, now, None).unwrap();
+    let mut replies = vec![urgent()];
+    let (_, mut run) = queue.pop(0, None).unwrap();
+    let _low = push_as(&queue, Priority::Low, now, None).unwrap();
+    let watched_at = queue.lock().former.num_pushed();
+    for _ in 0..3 {
+        replies.push(urgent());
+        let ended = Some((run, Some(Duration::from_micros(10))));
+        (_, run) = queue.pop(0, ended).unwrap();
+        replies.push(urgent());
+        assert!(queue.lock().is_to_watch(0), "the other goes on");
+        assert!(!queue.lock().is_to_watch(watched_at), "but not to this one");
     }
-    let before = state.num_begun;
-    state.has_watched(before);
-    assert_eq!(state.watch, Duration::from_millis(1));
+    queue.done(&run, None);
+}
+
+#[test]
+fn watches_become_longer_while_others_run_what_comes() {
+    let queue = queue(None);
+    let watched = |num_pushed| {
+        let mut state = queue.lock();
+        state.has_watched(num_pushed);
+        state.watch
+    };
+    for millis in [2, 4, 4] {
+        let num_pushed = queue.lock().former.num_pushed();
+        let _reply = push(&queue, None).unwrap();
+        assert_eq!(pop(&queue), 1);
+        assert_eq!(watched(num_pushed), Duration::from_millis(millis));
+    }
+    let num_pushed = queue.lock().former.num_pushed();
+    assert_eq!(watched(num_pushed), Duration::from_millis(1), "none came");
+    let before = num_pushed - 1;
+    assert_eq!(watched(before), Duration::from_millis(2));
+    let _waiting = push(&queue, None).unwrap();
+    assert_eq!(
+        watched(num_pushed + 1),
+        Duration::from_millis(1),
+        "one has waited"
+    );
 }
 
 #[test]
