@@ -1,8 +1,8 @@
 //! How far apart two cores are.
 //!
 //! A virtual machine's host moves its cores about, at times to where they share no cache: what one has written then takes
-//! the other several times as long to read, for seconds. Servers whose threads share more are slowed down more, so a turn
-//! of one moment is not to be compared with another's of another.
+//! the other several times as long to read, for seconds. Servers whose threads share more are slowed down more, so two
+//! turns are only to be compared if the cores were as far apart in both.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;

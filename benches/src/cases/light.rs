@@ -16,7 +16,8 @@ use crate::servers::{Api, Kind, Server};
 
 const ALL: [Kind; 5] = [SALVER, FAST, Kind::Bare, Kind::FastApi, Kind::Triton];
 
-/// A turn takes a second or so, as long as it takes a host to move a virtual machine's cores.
+/// In how many parts a round is measured: a host moves a virtual machine's cores apart for some seconds, which is as long as a
+/// few turns, and many short rounds have fewer of them on the border.
 const NUM_PARTS: u32 = 4;
 
 /// The layer's own cost.

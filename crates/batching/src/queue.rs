@@ -43,6 +43,7 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// Whether any signature is unjoinable: mostly none is, and then nobody has to look which.
     has_unjoinable: AtomicBool,
+    /// Where instances' threads sleep.
     beds: Beds,
     batching: Option<BatchingConfig>,
     capacity: usize,
@@ -64,6 +65,7 @@ struct State {
     watch: Duration,
     forecast: Forecast,
     looks: Looks,
+    /// Which instances' threads sleep.
     sleepers: Sleepers,
     /// When those who have gone were last looked for.
     swept_at: Option<Instant>,

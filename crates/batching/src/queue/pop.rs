@@ -48,8 +48,7 @@ impl Queue {
                 continue;
             }
             if !is_last && state.is_to_watch(num_pushed) {
-                num_pushed = state.former.num_pushed();
-                state = self.watch(who, state, false);
+                (state, num_pushed) = self.watch(who, state, false);
                 continue;
             }
             let now = Instant::now();
@@ -75,8 +74,7 @@ impl Queue {
                     state = self.look(state, now);
                 }
                 Decision::Idle if state.num_short_runs > 0 && !state.is_watched => {
-                    num_pushed = state.former.num_pushed();
-                    state = self.watch(who, state, mem::take(&mut is_last));
+                    (state, num_pushed) = self.watch(who, state, mem::take(&mut is_last));
                 }
                 Decision::Idle => state = self.sleep(who, state, mem::take(&mut is_last), None),
             }
@@ -97,19 +95,20 @@ impl Queue {
         state
     }
 
-    /// Sees to it that others come to what waits: sleeps for as long as it may take them, and looks again.
+    /// Sees to it that others come to what waits: sleeps for as long as it may take them. Returns how many requests had come
+    /// when that began.
     fn watch<'a>(
         &'a self,
         who: usize,
         mut state: MutexGuard<'a, State>,
         is_last: bool,
-    ) -> MutexGuard<'a, State> {
+    ) -> (MutexGuard<'a, State>, u64) {
         let (num_pushed, length) = (state.former.num_pushed(), state.watch);
         state.is_watched = true;
         let mut state = self.sleep(who, state, is_last, Some(length));
         state.is_watched = false;
         state.has_watched(num_pushed);
-        state
+        (state, num_pushed)
     }
 
     /// Lets other threads go first, and looks what has come; as during a run that will be short, nobody is woken for it.
